@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "acme/account.h"
+#include "base/errmsg.h"
+
+/*
+ * The registry: SQLite (WAL, synchronous=FULL) in STATEDIR/registry.db, under
+ * an exclusive lock on the directory. Rows are facts. Each function is one
+ * transaction; when it returns 0 the change is on disk.
+ */
+
+struct store;
+
+#define STORE_SCHEMA 1
+
+#define STORE_E_LOCKED 1       /* another daemon holds the state directory */
+#define STORE_E_NEWER_SCHEMA 2 /* made by a later version: not touched */
+#define STORE_E_EXISTS 3
+#define STORE_E_MISSING 4
+#define STORE_E_CORRUPT 5
+
+enum account_status {
+    ACCOUNT_UNSET = 0,
+    ACCOUNT_CREATED, /* has a key, is not registered at the CA */
+    ACCOUNT_VALID,   /* RFC 8555 section 7.1.6 */
+    ACCOUNT_DEACTIVATED,
+    ACCOUNT_REVOKED,
+    ACCOUNT_NEEDS_RESOLVE, /* token and registry disagree: signs nothing */
+};
+const char *account_status_name(enum account_status s); /* "needs-resolve" */
+enum account_status account_status_parse(const char *name);
+
+struct store_account {
+    struct acme_account acme; /* name, directory, URL, key, origins, ... */
+    enum account_status status;
+    char *status_text; /* for people; NULL: none */
+    char *token;       /* [Token NAME] */
+    char *key_label;
+    unsigned generation;
+    uint32_t key_attrs, key_attrs_known; /* enum token_attr */
+    bool suspended;                      /* joined from the suspensions */
+    int64_t created_s, registered_s;     /* since 1970; 0: not yet */
+    char **contacts;
+};
+
+struct store_suspension {
+    char *scope; /* "all", "account", "client" */
+    char *name;  /* NULL for "all" */
+    int64_t since_s;
+    char *by; /* "uid 0" */
+};
+
+/**
+ * store_open() - lock the directory, open or create, migrate
+ *
+ * An older schema is migrated in one transaction after a copy was kept as
+ * registry.db.schema-N.
+ *
+ * Return: 0; STORE_E_LOCKED, _NEWER_SCHEMA, _CORRUPT; negative errno, with
+ * *reterr.
+ */
+int store_open(const char *state_dir, struct store **ret,
+               struct errmsg *reterr) MUST_CHECK;
+struct store *store_close(struct store *s);
+DEFINE_CLEANUP(struct store *, store_close)
+#define CLEANUP_STORE CLEANUP(store_close_p)
+
+/* store_instance() - 8 random hex digits, made with the registry; part of every
+ * key label. */
+const char *store_instance(const struct store *s);
+
+/* store_accounts() - all, as an array of *ret_n owned by the caller. */
+int store_accounts(struct store *s, struct store_account **ret,
+                   size_t *ret_n) MUST_CHECK;
+int store_account_add(struct store *s,
+                      const struct store_account *a) MUST_CHECK;
+/* store_account_update() - all columns but the name. STORE_E_MISSING. */
+int store_account_update(struct store *s,
+                         const struct store_account *a) MUST_CHECK;
+void store_account_deinit(struct store_account *a);
+int store_account_copy(const struct store_account *from,
+                       struct store_account *ret) MUST_CHECK;
+
+int store_suspend(struct store *s, const struct store_suspension *x) MUST_CHECK;
+int store_resume(struct store *s, const char *scope,
+                 const char *name) MUST_CHECK; /* STORE_E_MISSING */
+int store_suspensions(struct store *s, struct store_suspension **ret,
+                      size_t *ret_n) MUST_CHECK;
+void store_suspensions_free(struct store_suspension *x, size_t n);

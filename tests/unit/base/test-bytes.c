@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/bytes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static void test_append_keeps_a_nul_behind_the_text(void **state)
+{
+    CLEANUP_BUF struct buf b = { 0 };
+
+    (void)state;
+    assert_string_equal(buf_str(&b), "");
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(buf_append(&b, "ab", 2), 0);
+    assert_int_equal(b.len, 2000);
+    assert_int_equal(b.data[2000], 0);
+    buf_clear(&b);
+    assert_int_equal(buf_printf(&b, "%s-%d", "x", 7), 0);
+    assert_string_equal(buf_str(&b), "x-7");
+}
+
+static void test_reserve_refuses_sizes_that_overflow(void **state)
+{
+    CLEANUP_BUF struct buf b = { 0 };
+
+    (void)state;
+    assert_int_equal(buf_append(&b, "abc", 3), 0);
+    assert_true(buf_reserve(&b, SIZE_MAX) < 0);
+    assert_true(buf_reserve(&b, SIZE_MAX - 3) < 0);
+    assert_string_equal(buf_str(&b), "abc");
+}
+
+static void test_append_json_escapes(void **state)
+{
+    static const struct {
+        struct bytes in;
+        const char *out;
+    } cases[] = {
+        { { (const uint8_t *)"plain", 5 }, "\"plain\"" },
+        { { (const uint8_t *)"a\"b\\c", 5 }, "\"a\\\"b\\\\c\"" },
+        { { (const uint8_t *)"a\nb\0c\x7f", 6 },
+          "\"a\\u000ab\\u0000c\\u007f\"" },
+        { { (const uint8_t *)"\xc3\xbc", 2 }, "\"\xc3\xbc\"" },
+        { { (const uint8_t *)"\xff\xc3", 2 }, "\"\xef\xbf\xbd\xef\xbf\xbd\"" },
+        { { NULL, 0 }, "\"\"" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP_BUF struct buf b = { 0 };
+
+        assert_int_equal(buf_append_json(&b, cases[i].in), 0);
+        assert_string_equal(buf_str(&b), cases[i].out);
+    }
+}
+
+static void test_utf8_is_strict(void **state)
+{
+    static const struct {
+        const char *text;
+        bool good;
+    } cases[] = {
+        { "", true },
+        { "abc", true },
+        { "\xf0\x9f\x94\x91", true },
+        { "\xc0\xaf", false },         /* overlong */
+        { "\xe0\x80\xaf", false },     /* overlong */
+        { "\xed\xa0\x80", false },     /* surrogate */
+        { "\xf4\x90\x80\x80", false }, /* above U+10FFFF */
+        { "\xe2\x82", false },         /* cut */
+        { "\x80", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_int_equal(bytes_is_utf8(bytes_from_str(cases[i].text)),
+                         cases[i].good);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_append_keeps_a_nul_behind_the_text),
+        cmocka_unit_test(test_reserve_refuses_sizes_that_overflow),
+        cmocka_unit_test(test_append_json_escapes),
+        cmocka_unit_test(test_utf8_is_strict),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

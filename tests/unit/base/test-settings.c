@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/settings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+struct dir {
+    char path[64];
+    char conf[96];
+};
+
+static int make_dir(void **state)
+{
+    static struct dir d;
+
+    (void)snprintf(d.path, sizeof(d.path), "/tmp/test-settings-XXXXXX");
+    assert_non_null(mkdtemp(d.path));
+    (void)snprintf(d.conf, sizeof(d.conf), "%s/guardian.conf", d.path);
+    *state = &d;
+    return 0;
+}
+
+static int remove_dir(void **state)
+{
+    struct dir *d = *state;
+
+    (void)unlink(d->conf);
+    return rmdir(d->path);
+}
+
+static void put(const struct dir *d, const char *text)
+{
+    FILE *f = fopen(d->conf, "we");
+
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(chmod(d->conf, 0644), 0);
+}
+
+static void test_no_file_gives_defaults(void **state)
+{
+    struct dir *d = *state;
+    CLEANUP_SETTINGS struct settings *s = NULL;
+    struct errmsg e = { 0 };
+
+    assert_int_equal(settings_load(d->path, &s, &e), 0);
+    assert_string_equal(s->state_dir, "/var/lib/acme-guardian");
+    assert_int_equal(s->connections_per_user, 64);
+    assert_int_equal(s->audit_sync, SETTINGS_SYNC_INTERVAL);
+    assert_false(s->allow_swappable);
+    assert_int_equal(s->n_tokens, 0);
+}
+
+static void test_token_section_is_read(void **state)
+{
+    struct dir *d = *state;
+    CLEANUP_SETTINGS struct settings *s = NULL;
+    const struct settings_token *t;
+    struct errmsg e = { 0 };
+
+    put(d, "[Guardian]\nStateDirectory=/s\n[Token hsm]\nModule=/m.so\n"
+           "Token=pkcs11:token=t1\nPin=file:/pin\nTimeout=500ms\n"
+           "Environment=A=1 B=2\nVerifySignatures=all\n[Deny]\n"
+           "Domain=a.example b.example\n[Lacme web]\nAccount=le\n");
+    assert_int_equal(settings_load(d->path, &s, &e), 0);
+    t = settings_token(s, "hsm");
+    assert_non_null(t);
+    assert_int_equal(t->backend, SETTINGS_BACKEND_CRYPTOKI);
+    assert_int_equal(t->pin, SETTINGS_PIN_FILE);
+    assert_string_equal(t->pin_arg, "/pin");
+    assert_int_equal(t->timeout_ms, 500);
+    assert_string_equal(t->environment[1], "B=2");
+    assert_true(t->verify_all);
+    assert_string_equal(t->directory, "/s/token/hsm");
+    assert_string_equal(s->deny_domains[1], "b.example");
+    assert_string_equal(s->lacmes[0].account, "le");
+}
+
+static void test_bad_values_are_named(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned line;
+        const char *says;
+    } cases[] = {
+        { "[Guardian]\nStateDir=/x\n", 2, "unknown key StateDir=" },
+        { "[Guardian]\nStateDirectory=x\n", 2, "absolute path" },
+        { "[Guardian]\nAuditSync=never\n", 2, "interval, group" },
+        { "[Guardian]\nConnectionsPerUser=0\n", 2, "from 1 to 65536" },
+        { "[Token hsm]\nModule=/m.so\n", 1, "needs Token=" },
+        { "[Token hsm]\nToken=pkcs11:\n", 1, "needs Module=" },
+        { "[Token HSM]\nBackend=sealed\n", 1, "a token's name" },
+        { "[Token hsm]\nPin=1234\n", 2, "never the PIN itself" },
+        { "[Token hsm]\nPin=credential:../x\n", 2, "never the PIN itself" },
+        { "[Token hsm]\nBackend=sealed\nKeyPrefix=a:b\n", 1, "KeyPrefix=" },
+        { "[Token hsm]\nBackend=sealed\nEnvironment=A\n", 1, "Environment=" },
+    };
+    struct dir *d = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct settings *s = NULL;
+        struct errmsg e = { 0 };
+
+        put(d, cases[i].text);
+        assert_int_equal(settings_load(d->path, &s, &e), CONFIG_E_INVALID);
+        assert_string_equal(e.file, d->conf);
+        assert_int_equal(e.line, cases[i].line);
+        if (!strstr(e.text, cases[i].says))
+            fail_msg("%s: got \"%s\"", cases[i].says, e.text);
+    }
+}
+
+static void test_a_pin_in_the_file_is_not_repeated(void **state)
+{
+    struct dir *d = *state;
+    struct settings *s = NULL;
+    struct errmsg e = { 0 };
+
+    put(d, "[Token hsm]\nPin=sesame77\n");
+    assert_int_equal(settings_load(d->path, &s, &e), CONFIG_E_INVALID);
+    assert_null(strstr(e.text, "sesame77"));
+}
+
+static void test_a_file_others_can_write_is_refused(void **state)
+{
+    struct dir *d = *state;
+    struct settings *s = NULL;
+    struct errmsg e = { 0 };
+
+    put(d, "[Guardian]\n");
+    assert_int_equal(chmod(d->conf, 0664), 0);
+    assert_int_equal(settings_load(d->path, &s, &e), CONFIG_E_INVALID);
+    assert_non_null(strstr(e.text, "writable by its owner alone"));
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    assert_true(settings_name_ok("letsencrypt-2.a_b"));
+    assert_false(settings_name_ok(""));
+    assert_false(settings_name_ok("-a"));
+    assert_false(settings_name_ok("A"));
+    assert_false(settings_name_ok("a/b"));
+    assert_false(settings_name_ok("a:b"));
+    assert_false(settings_name_ok("abcdefghijabcdefghijabcdefghijabc"));
+}
+
+int main(void)
+{
+#define IN_DIR(fn) cmocka_unit_test_setup_teardown(fn, make_dir, remove_dir)
+    const struct CMUnitTest tests[] = {
+        IN_DIR(test_no_file_gives_defaults),
+        IN_DIR(test_token_section_is_read),
+        IN_DIR(test_bad_values_are_named),
+        IN_DIR(test_a_pin_in_the_file_is_not_repeated),
+        IN_DIR(test_a_file_others_can_write_is_refused),
+        cmocka_unit_test(test_names),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
