@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client-shim/ctl.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/*
+ * Part of the text comes from the CA, the daemon or a file: no control
+ * character of it reaches a terminal.
+ */
+static void fail_print(char *text)
+{
+    for (char *p = text; *p; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '?';
+    }
+    (void)fprintf(stderr, "guardianctl: %s\n", text);
+}
+
+int ctl_fail(enum ctl_exit code, const char *fmt, ...)
+{
+    char text[2048];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    fail_print(text);
+    return (int)code;
+}
+
+int ctl_fail_at(enum ctl_exit code, const struct errmsg *e)
+{
+    if (e->file[0] && e->line > 0)
+        return ctl_fail(code, "%s:%u: %s", e->file, e->line, e->text);
+    if (e->file[0])
+        return ctl_fail(code, "%s: %s", e->file, e->text);
+    return ctl_fail(code, "%s", e->text);
+}
+
+int ctl_fail_errno(int r, const char *what)
+{
+    enum ctl_exit code = CTL_EXIT_UNAVAILABLE;
+
+    if (r == -EACCES || r == -EPERM)
+        code = CTL_EXIT_NOT_PERMITTED;
+    else if (r == -ENOMEM || r == -EAGAIN || r == -ETIMEDOUT || r == -ENOSPC)
+        code = CTL_EXIT_TRY_AGAIN;
+    return ctl_fail(code, "%s: %s", what, strerror(r < 0 ? -r : r));
+}
