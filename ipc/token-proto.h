@@ -60,7 +60,18 @@ enum token_result {
     TOKEN_S_COUNT
 };
 
-/* Signature algorithms on the wire: values of enum jws_alg (acme/jwk.h). */
+/*
+ * Signature algorithms on the wire: the values of enum jws_alg (acme/jwk.h),
+ * written again because the helper sees no JOSE code; the daemon asserts that
+ * they agree.
+ */
+enum token_alg {
+    TOKEN_ALG_UNSET = 0,
+    TOKEN_ALG_ES256,
+    TOKEN_ALG_ES384,
+    TOKEN_ALG_RS256,
+    TOKEN_ALG_EDDSA,
+};
 
 struct token_request {
     uint32_t version;
