@@ -54,4 +54,5 @@ struct wiped_span {
 void wiped_span_deinit(struct wiped_span *w);
 #define CLEANUP_WIPE(name, object)                                             \
     CLEANUP(wiped_span_deinit)                                                 \
-    struct wiped_span name = { &(object), sizeof(object) }
+    __attribute__((unused)) struct wiped_span name = { &(object),              \
+                                                       sizeof(object) }
