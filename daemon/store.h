@@ -18,7 +18,8 @@ struct store;
 #define STORE_E_NEWER_SCHEMA 2 /* made by a later version: not touched */
 #define STORE_E_EXISTS 3
 #define STORE_E_MISSING 4
-#define STORE_E_CORRUPT 5
+#define STORE_E_CORRUPT 5   /* not a database, damaged, or not ours */
+#define STORE_E_UNTRUSTED 6 /* others may write to the state directory */
 
 enum account_status {
     ACCOUNT_UNSET = 0,
@@ -39,8 +40,8 @@ struct store_account {
     char *key_label;
     unsigned generation;
     uint32_t key_attrs, key_attrs_known; /* enum token_attr */
-    bool suspended;                      /* joined from the suspensions */
-    int64_t created_s, registered_s;     /* since 1970; 0: not yet */
+    bool suspended; /* read only: by name; "all" and "client" are not here */
+    int64_t created_s, registered_s; /* since 1970; 0: not yet */
     char **contacts;
 };
 
@@ -52,13 +53,14 @@ struct store_suspension {
 };
 
 /**
- * store_open() - lock the directory, open or create, migrate
+ * store_open() - lock the directory, open or create
  *
- * An older schema is migrated in one transaction after a copy was kept as
- * registry.db.schema-N.
+ * The state directory is made if it is missing. Schema 1 is the first, so there
+ * is none to migrate from; a newer one is refused, nothing changed. Anything
+ * but 0 comes with *reterr.
  *
- * Return: 0; STORE_E_LOCKED, _NEWER_SCHEMA, _CORRUPT; negative errno, with
- * *reterr.
+ * Return: 0; STORE_E_LOCKED, _NEWER_SCHEMA, _CORRUPT, _UNTRUSTED; negative
+ * errno.
  */
 int store_open(const char *state_dir, struct store **ret,
                struct errmsg *reterr) MUST_CHECK;
@@ -70,9 +72,14 @@ DEFINE_CLEANUP(struct store *, store_close)
  * key label. */
 const char *store_instance(const struct store *s);
 
-/* store_accounts() - all, as an array of *ret_n owned by the caller. */
+/*
+ * store_accounts() - all by name, as an array of *ret_n owned by the caller.
+ * acme.valid follows from the status, acme.rotating is false. That thumbprint
+ * and key belong together is for the caller to check. STORE_E_CORRUPT.
+ */
 int store_accounts(struct store *s, struct store_account **ret,
                    size_t *ret_n) MUST_CHECK;
+/* store_account_add() - STORE_E_EXISTS; -EINVAL for a row that cannot be. */
 int store_account_add(struct store *s,
                       const struct store_account *a) MUST_CHECK;
 /* store_account_update() - all columns but the name. STORE_E_MISSING. */
@@ -82,6 +89,7 @@ void store_account_deinit(struct store_account *a);
 int store_account_copy(const struct store_account *from,
                        struct store_account *ret) MUST_CHECK;
 
+/* store_suspend() - what is suspended already stays as it is. */
 int store_suspend(struct store *s, const struct store_suspension *x) MUST_CHECK;
 int store_resume(struct store *s, const char *scope,
                  const char *name) MUST_CHECK; /* STORE_E_MISSING */

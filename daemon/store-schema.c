@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Schema 1 is the first there is: no older one can exist, so there is nothing
+ * yet to migrate from. A later version brings its own step along.
+ */
+#include "daemon/store-schema.h"
+
+#include <stdio.h>
+
+#include <sodium.h>
+
+#include "daemon/store-sql.h"
+
+static const char schema[] =
+    "CREATE TABLE meta ("
+    " name TEXT PRIMARY KEY,"
+    " value TEXT NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+
+    "CREATE TABLE account ("
+    " name TEXT PRIMARY KEY CHECK (name <> ''),"
+    " directory_url TEXT NOT NULL,"
+    " new_nonce TEXT,"
+    " new_account TEXT,"
+    " new_order TEXT,"
+    " new_authz TEXT,"
+    " revoke_cert TEXT,"
+    " key_change TEXT,"
+    " renewal_info TEXT,"
+    " account_url TEXT,"
+    " status_text TEXT,"
+    " token TEXT NOT NULL,"
+    " key_label TEXT NOT NULL,"
+    " status TEXT NOT NULL CHECK (status IN ('created', 'valid',"
+    "  'deactivated', 'revoked', 'needs-resolve')),"
+    " thumbprint TEXT NOT NULL,"
+    " key_type TEXT NOT NULL CHECK (key_type IN ('ec-p256', 'ec-p384', 'rsa',"
+    "  'ed25519')),"
+    " key_x BLOB,"
+    " key_y BLOB,"
+    " key_n BLOB,"
+    " key_e BLOB,"
+    " allow_query INTEGER NOT NULL CHECK (allow_query IN (0, 1)),"
+    " allow_http_loopback INTEGER NOT NULL"
+    "  CHECK (allow_http_loopback IN (0, 1)),"
+    " generation INTEGER NOT NULL CHECK (generation >= 0),"
+    " key_attrs INTEGER NOT NULL,"
+    " key_attrs_known INTEGER NOT NULL,"
+    " created_s INTEGER NOT NULL,"
+    " registered_s INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+
+    "CREATE TABLE account_list ("
+    " account TEXT NOT NULL REFERENCES account (name) ON DELETE CASCADE,"
+    " kind TEXT NOT NULL"
+    "  CHECK (kind IN ('origin', 'challenge-member', 'contact')),"
+    " position INTEGER NOT NULL,"
+    " value TEXT NOT NULL,"
+    " PRIMARY KEY (account, kind, position)"
+    ") STRICT, WITHOUT ROWID;"
+
+    "CREATE TABLE suspension ("
+    " scope TEXT NOT NULL CHECK (scope IN ('all', 'account', 'client')),"
+    " name TEXT NOT NULL,"
+    " since_s INTEGER NOT NULL,"
+    " by TEXT NOT NULL,"
+    " PRIMARY KEY (scope, name),"
+    " CHECK ((scope = 'all') = (name = ''))"
+    ") STRICT, WITHOUT ROWID;";
+
+static int number_of(sqlite3 *db, const char *sql, int64_t *ret)
+{
+    CLEANUP_STMT sqlite3_stmt *stmt = NULL;
+    bool row;
+    int r;
+
+    r = sql_prepare(db, sql, &stmt);
+    if (r == 0)
+        r = sql_step(stmt, &row);
+    if (r)
+        return r;
+    *ret = row ? sqlite3_column_int64(stmt, 0) : 0;
+    return 0;
+}
+
+static int damaged(const char *file, const char *what, struct errmsg *reterr)
+{
+    errmsg_set_at(reterr, file, 0,
+                  "%s: nothing was changed; restore it from a backup", what);
+    return STORE_E_CORRUPT;
+}
+
+/* Pages that do not fit together are better noticed before they are used. */
+static int check_pages(sqlite3 *db, const char *file, struct errmsg *reterr)
+{
+    CLEANUP_STMT sqlite3_stmt *stmt = NULL;
+    CLEANUP_FREE char *answer = NULL;
+    bool row = false;
+    int r;
+
+    r = sql_prepare(db, "PRAGMA quick_check(1)", &stmt);
+    if (r == 0)
+        r = sql_step(stmt, &row);
+    if (r == 0 && row)
+        r = sql_text(stmt, 0, &answer);
+    if (r < 0)
+        return r;
+    if (r == 0 && bytes_eq_str(bytes_from_str(answer), "ok"))
+        return 0;
+    return damaged(file, "the database is damaged", reterr);
+}
+
+int schema_check(sqlite3 *db, const char *file, bool *ret_empty,
+                 struct errmsg *reterr)
+{
+    int64_t application = 0, version = 0, tables = 0;
+    int r;
+
+    r = number_of(db, "PRAGMA application_id", &application);
+    if (r == 0)
+        r = number_of(db, "PRAGMA user_version", &version);
+    if (r == 0)
+        r = number_of(db, "SELECT count(*) FROM sqlite_schema", &tables);
+    if (r)
+        return r;
+
+    if (application == 0 && version == 0 && tables == 0) {
+        *ret_empty = true;
+        return 0;
+    }
+    if (application != STORE_APPLICATION_ID || version < 1)
+        return damaged(file, "is no registry of acme-guardian", reterr);
+    if (version > STORE_SCHEMA) {
+        errmsg_set_at(reterr, file, 0,
+                      "has schema %lld, made by a later version of "
+                      "acme-guardian; this one knows up to %d: nothing was "
+                      "changed",
+                      (long long)version, STORE_SCHEMA);
+        return STORE_E_NEWER_SCHEMA;
+    }
+    *ret_empty = false;
+    return check_pages(db, file, reterr);
+}
+
+static int create_instance(sqlite3 *db)
+{
+    CLEANUP_STMT sqlite3_stmt *stmt = NULL;
+    char hex[9];
+    uint8_t id[4];
+    int r;
+
+    randombytes_buf(id, sizeof(id));
+    (void)sodium_bin2hex(hex, sizeof(hex), id, sizeof(id));
+    r = sql_prepare(
+        db, "INSERT INTO meta (name, value) VALUES ('instance', ?1)", &stmt);
+    if (r == 0)
+        r = sql_bind_text(stmt, 1, hex);
+    if (r == 0)
+        r = sql_run(stmt);
+    return r;
+}
+
+int schema_create(sqlite3 *db)
+{
+    CLEANUP_TRANSACTION struct sql_transaction t = { 0 };
+    char marks[96];
+    int r;
+
+    (void)snprintf(marks, sizeof(marks),
+                   "PRAGMA application_id = %d; PRAGMA user_version = %d",
+                   STORE_APPLICATION_ID, STORE_SCHEMA);
+    r = sql_begin(db, &t);
+    if (r == 0)
+        r = sql_exec(db, schema);
+    if (r == 0)
+        r = create_instance(db);
+    if (r == 0)
+        r = sql_exec(db, marks);
+    if (r == 0)
+        r = sql_commit(&t);
+    return r;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdbool.h>
+
+#include <sqlite3.h>
+
+#include "base/errmsg.h"
+
+/* In the file's header, so that file(1) and we know whose database it is. */
+#define STORE_APPLICATION_ID 0x41434d47 /* "ACMG" */
+
+/**
+ * schema_check() - whose database, of which version?
+ *
+ * Only reads. *ret_empty: a new file, schema_create() makes it ours.
+ *
+ * Return: 0; STORE_E_NEWER_SCHEMA; STORE_E_CORRUPT; negative errno.
+ */
+int schema_check(sqlite3 *db, const char *file, bool *ret_empty,
+                 struct errmsg *reterr) MUST_CHECK;
+
+/* schema_create() - all tables and the instance, in one transaction. */
+int schema_create(sqlite3 *db) MUST_CHECK;

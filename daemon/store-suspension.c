@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "daemon/store-sql.h"
+
+/* The table has no NULL in its key: the name of "all" is empty. */
+static const char *key_name(const char *name)
+{
+    return name ? name : "";
+}
+
+int store_suspend(struct store *s, const struct store_suspension *x)
+{
+    CLEANUP_STMT sqlite3_stmt *stmt = NULL;
+    int r;
+
+    r = sql_prepare(s->db,
+                    "INSERT INTO suspension (scope, name, since_s, by)"
+                    " VALUES (?1, ?2, ?3, ?4)"
+                    " ON CONFLICT (scope, name) DO NOTHING",
+                    &stmt);
+    if (r == 0)
+        r = sql_bind_text(stmt, 1, x->scope);
+    if (r == 0)
+        r = sql_bind_text(stmt, 2, key_name(x->name));
+    if (r == 0)
+        r = sql_bind_i64(stmt, 3, x->since_s);
+    if (r == 0)
+        r = sql_bind_text(stmt, 4, x->by);
+    return r ? r : sql_run(stmt);
+}
+
+int store_resume(struct store *s, const char *scope, const char *name)
+{
+    CLEANUP_STMT sqlite3_stmt *stmt = NULL;
+    int r;
+
+    r = sql_prepare(
+        s->db, "DELETE FROM suspension WHERE scope = ?1 AND name = ?2", &stmt);
+    if (r == 0)
+        r = sql_bind_text(stmt, 1, scope);
+    if (r == 0)
+        r = sql_bind_text(stmt, 2, key_name(name));
+    if (r == 0)
+        r = sql_run(stmt);
+    if (r)
+        return r;
+    return sqlite3_changes(s->db) > 0 ? 0 : STORE_E_MISSING;
+}
+
+struct suspension_array {
+    struct store_suspension *items;
+    size_t n;
+};
+
+static void suspension_array_deinit(struct suspension_array *x)
+{
+    store_suspensions_free(x->items, x->n);
+}
+
+static int read_suspension(sqlite3_stmt *stmt, struct store_suspension *x)
+{
+    int r;
+
+    r = sql_text(stmt, 0, &x->scope);
+    if (r == 0)
+        r = sql_text(stmt, 1, &x->name);
+    if (r == 0)
+        r = sql_text(stmt, 3, &x->by);
+    x->since_s = sqlite3_column_int64(stmt, 2);
+    return r;
+}
+
+int store_suspensions(struct store *s, struct store_suspension **ret,
+                      size_t *ret_n)
+{
+    CLEANUP(suspension_array_deinit) struct suspension_array x = { 0 };
+    CLEANUP_STMT sqlite3_stmt *stmt = NULL;
+    bool row = true;
+    int r;
+
+    r = sql_prepare(s->db,
+                    "SELECT scope, nullif(name, ''), since_s, by"
+                    " FROM suspension ORDER BY scope, name",
+                    &stmt);
+    while (r == 0) {
+        struct store_suspension *more;
+
+        r = sql_step(stmt, &row);
+        if (r || !row)
+            break;
+        more = reallocarray(x.items, x.n + 1, sizeof(*more));
+        if (!more)
+            return -ENOMEM;
+        x.items = more;
+        x.items[x.n] = (struct store_suspension){ 0 };
+        r = read_suspension(stmt, &x.items[x.n++]);
+    }
+    if (r)
+        return r;
+    *ret_n = x.n;
+    *ret = TAKE_PTR(x.items);
+    x.n = 0;
+    return 0;
+}
+
+void store_suspensions_free(struct store_suspension *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(x[i].scope);
+        free(x[i].name);
+        free(x[i].by);
+    }
+    free(x);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Opening and closing the registry. The lock comes before the first look at
+ * the database: two daemons on one registry would hand out the same key
+ * generation twice. The file is only read until its schema is known to be ours.
+ */
+#include "daemon/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <sodium.h>
+
+#include "daemon/private-dir.h"
+#include "daemon/store-schema.h"
+#include "daemon/store-sql.h"
+
+#define LOCK_FILE "lock"
+#define DB_FILE "registry.db"
+#define BUSY_MS 1000 /* somebody looks at the database with sqlite3(1) */
+
+static int report_locked(int fd, const char *state_dir, struct errmsg *reterr)
+{
+    char pid[16] = "";
+    ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
+
+    if (n <= 0 || strspn(pid, "0123456789") == 0) {
+        errmsg_set_at(reterr, state_dir, 0,
+                      "is in use by another acme-guardiand");
+        return STORE_E_LOCKED;
+    }
+    pid[strspn(pid, "0123456789")] = 0;
+    errmsg_set_at(reterr, state_dir, 0,
+                  "is in use by another acme-guardiand, pid %s", pid);
+    return STORE_E_LOCKED;
+}
+
+/* The pid in the file is for people; what counts is the lock on it. */
+static int lock_dir(int dir_fd, const char *state_dir, int *ret_fd,
+                    struct errmsg *reterr)
+{
+    CLEANUP_FD int fd = -1;
+    char pid[16];
+    int len;
+
+    fd = openat(dir_fd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+                0600);
+    if (fd < 0)
+        return -errno;
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return errno == EWOULDBLOCK ? report_locked(fd, state_dir, reterr)
+                                    : -errno;
+
+    len = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+    if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)len, 0) != len)
+        return errno ? -errno : -EIO;
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+/* SQLite takes over the file's mode for its own further files. */
+static int create_file(int dir_fd)
+{
+    CLEANUP_FD int fd = -1;
+    struct stat st;
+
+    fd = openat(dir_fd, DB_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+                0600);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    if ((st.st_mode & 07777) != 0600 && fchmod(fd, 0600) < 0)
+        return -errno;
+    return 0;
+}
+
+static int use_wal(sqlite3 *db)
+{
+    CLEANUP_STMT sqlite3_stmt *stmt = NULL;
+    CLEANUP_FREE char *mode = NULL;
+    bool row = false;
+    int r;
+
+    r = sql_prepare(db, "PRAGMA journal_mode = WAL", &stmt);
+    if (r == 0)
+        r = sql_step(stmt, &row);
+    if (r == 0 && row)
+        r = sql_text(stmt, 0, &mode);
+    if (r)
+        return r;
+    return bytes_eq_str(bytes_from_str(mode), "wal") ? 0 : -ENOTSUP;
+}
+
+/* A database that turns out not to be ours to touch keeps its WAL as it is. */
+static int configure(sqlite3 *db)
+{
+    int rc;
+
+    rc = sqlite3_extended_result_codes(db, 1);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_busy_timeout(db, BUSY_MS);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    if (rc != SQLITE_OK)
+        return sql_result(db, rc);
+    return sql_exec(db, "PRAGMA synchronous = FULL;"
+                        "PRAGMA foreign_keys = ON;"
+                        "PRAGMA cell_size_check = ON;"
+                        "PRAGMA temp_store = MEMORY");
+}
+
+static int open_db(struct store *s, const char *file, struct errmsg *reterr)
+{
+    bool empty = false;
+    int r;
+
+    r = sql_result(s->db,
+                   sqlite3_open_v2(file, &s->db, SQLITE_OPEN_READWRITE, NULL));
+    if (r == 0)
+        r = configure(s->db);
+    if (r == 0)
+        r = schema_check(s->db, file, &empty, reterr);
+    if (r)
+        return r;
+
+    r = sql_result(
+        s->db,
+        sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL));
+    if (r == 0)
+        r = use_wal(s->db);
+    if (r == 0 && empty)
+        r = schema_create(s->db);
+    return r;
+}
+
+static int read_instance(struct store *s)
+{
+    CLEANUP_STMT sqlite3_stmt *stmt = NULL;
+    CLEANUP_FREE char *value = NULL;
+    bool row = false;
+    int r;
+
+    r = sql_prepare(s->db, "SELECT value FROM meta WHERE name = 'instance'",
+                    &stmt);
+    if (r == 0)
+        r = sql_step(stmt, &row);
+    if (r == 0 && row)
+        r = sql_text(stmt, 0, &value);
+    if (r)
+        return r;
+    if (!value || strlen(value) != sizeof(s->instance) - 1)
+        return STORE_E_CORRUPT;
+    memcpy(s->instance, value, sizeof(s->instance));
+    return 0;
+}
+
+/* Every way to fail ends in words; some steps have found better ones. */
+static int explain(int r, const char *file, struct errmsg *reterr)
+{
+    if (!r || !reterr || reterr->text[0])
+        return r;
+    if (r == STORE_E_CORRUPT)
+        errmsg_set_at(reterr, file, 0,
+                      "is not a database, or a damaged one: nothing was "
+                      "changed; restore it from a backup");
+    else if (r < 0)
+        errmsg_set_at(reterr, file, 0, "cannot be opened: %s", strerror(-r));
+    return r;
+}
+
+int store_open(const char *state_dir, struct store **ret, struct errmsg *reterr)
+{
+    CLEANUP_STORE struct store *s = NULL;
+    CLEANUP_BUF struct buf file = { 0 };
+    CLEANUP_FD int dir_fd = -1;
+    int r;
+
+    errmsg_set(reterr, "%s", "");
+    r = private_dir_open(state_dir, 0700, &dir_fd, reterr);
+    if (r)
+        return r == PRIVATE_DIR_E_UNTRUSTED ? STORE_E_UNTRUSTED : r;
+    r = buf_printf(&file, "%s/" DB_FILE, state_dir);
+    if (r)
+        return r;
+    s = malloc(sizeof(*s));
+    if (!s)
+        return -ENOMEM;
+    *s = (struct store){ .lock_fd = -1 };
+
+    r = sodium_init() < 0 ? -EIO : 0;
+    if (r == 0)
+        r = lock_dir(dir_fd, state_dir, &s->lock_fd, reterr);
+    if (r == 0)
+        r = create_file(dir_fd);
+    if (r == 0)
+        r = open_db(s, buf_str(&file), reterr);
+    if (r == 0)
+        r = read_instance(s);
+    if (r)
+        return explain(r, buf_str(&file), reterr);
+    *ret = TAKE_PTR(s);
+    return 0;
+}
+
+struct store *store_close(struct store *s)
+{
+    if (!s)
+        return NULL;
+    (void)sqlite3_close(s->db);
+    if (s->lock_fd >= 0)
+        close(s->lock_fd);
+    free(s);
+    return NULL;
+}
+
+const char *store_instance(const struct store *s)
+{
+    return s->instance;
+}
