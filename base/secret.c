@@ -69,6 +69,11 @@ int secrets_init(bool allow_swappable, struct errmsg *reterr)
     return SECRET_E_NOT_LOCKABLE;
 }
 
+bool secrets_must_be_locked(void)
+{
+    return !allow_unlocked;
+}
+
 int secret_new(size_t len, struct secret **ret)
 {
     CLEANUP_SECRET struct secret *s = NULL;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/bytes.h"
 #include "base/errmsg.h"
 
@@ -29,6 +31,9 @@ struct secret {
  */
 int secrets_init(bool allow_swappable, struct errmsg *reterr) MUST_CHECK;
 #define SECRET_E_NOT_LOCKABLE 1
+
+/* secrets_must_be_locked() - for memory that is not a struct secret. */
+bool secrets_must_be_locked(void);
 
 /* Return: 0; -ENOMEM; -E2BIG above SECRET_MAX; -ENOLCK if not lockable. */
 int secret_new(size_t len, struct secret **ret) MUST_CHECK;
