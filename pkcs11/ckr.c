@@ -120,3 +120,48 @@ const char *ckr_name(unsigned long rv)
     }
     return NULL;
 }
+
+/*
+ * Only definite answers are listed. Everything else, known or vendor-defined,
+ * starts the ladder: which code a lost session or device gives differs with
+ * every module.
+ */
+enum token_result ckr_classify(unsigned long rv, enum backend_cure *ret_cure)
+{
+    *ret_cure = BACKEND_CURE_NONE;
+    switch (rv) {
+    case CKR_MECHANISM_INVALID:
+    case CKR_MECHANISM_PARAM_INVALID:
+    case CKR_FUNCTION_NOT_SUPPORTED:
+    case CKR_CURVE_NOT_SUPPORTED:
+    case CKR_ARGUMENTS_BAD:
+    case CKR_DATA_INVALID:
+    case CKR_DATA_LEN_RANGE:
+    case CKR_TEMPLATE_INCOMPLETE:
+    case CKR_TEMPLATE_INCONSISTENT:
+    case CKR_ATTRIBUTE_VALUE_INVALID:
+    case CKR_ATTRIBUTE_READ_ONLY:
+    case CKR_TOKEN_WRITE_PROTECTED:
+    case CKR_SESSION_READ_ONLY:
+        return TOKEN_S_UNSUPPORTED;
+    case CKR_KEY_TYPE_INCONSISTENT:
+    case CKR_KEY_FUNCTION_NOT_PERMITTED:
+    case CKR_KEY_SIZE_RANGE:
+        return TOKEN_S_KEY_UNFIT;
+    case CKR_SESSION_COUNT:
+    case CKR_DEVICE_MEMORY:
+        return TOKEN_S_FULL;
+    case CKR_BUFFER_TOO_SMALL:
+        return TOKEN_S_BAD_SIGNATURE;
+    case CKR_PIN_INCORRECT:
+    case CKR_PIN_INVALID:
+    case CKR_PIN_LEN_RANGE:
+        return TOKEN_S_PIN_WRONG;
+    case CKR_PIN_LOCKED:
+    case CKR_PIN_EXPIRED:
+        return TOKEN_S_PIN_LOCKED;
+    default:
+        *ret_cure = BACKEND_CURE_SESSION;
+        return TOKEN_S_FAILED;
+    }
+}

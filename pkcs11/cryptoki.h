@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <pthread.h>
+#include <p11-kit/pkcs11.h>
+
+#include <openssl/evp.h>
+
+#include "pkcs11/backend.h"
+
+/* What the parts of the cryptoki backend share; nobody else includes this. */
+
+#define CRYPTOKI_SESSIONS_MAX 68 /* Sessions=, the anchor, generate */
+
+struct backend {
+    const struct settings_token *settings;
+    void *library;
+    CK_FUNCTION_LIST *f;
+    CK_SLOT_ID slot;
+    CK_INFO info;
+    CK_TOKEN_INFO token; /* as open() saw it: which token is ours */
+    /* Most tokens want CKM_RSA_PKCS with our DigestInfo; the few that have only
+     * CKM_SHA256_RSA_PKCS get the message. */
+    bool rsa_hashes;
+    EVP_MD *sha256, *sha384;
+
+    /* C_OpenSession, C_CloseSession, C_Login: modules race here (tpm2-pkcs11
+     * gave one handle to two threads). Guards what follows, too. */
+    pthread_mutex_t lock;
+    CK_SESSION_HANDLE anchor; /* open for ever: with the last session, the
+                                 login would go */
+    CK_SESSION_HANDLE open[CRYPTOKI_SESSIONS_MAX];
+    size_t n_open;
+};
+
+struct backend_session {
+    struct backend *b;
+    CK_SESSION_HANDLE handle; /* CK_INVALID_HANDLE: lost */
+    EVP_MD_CTX *digest;
+};
+
+/* An attribute's value, read into fixed space; len 0 when it is not there. */
+#define CRYPTOKI_VALUE_MAX 1024
+struct cryptoki_value {
+    CK_BYTE data[CRYPTOKI_VALUE_MAX];
+    CK_ULONG len;
+};
+
+/* cryptoki.c */
+bool cryptoki_token_present(const struct backend *b);
+
+/* cryptoki-session.c; OpenSession and CloseSession call for b->lock held */
+CK_RV cryptoki_open_session(struct backend *b, CK_FLAGS flags,
+                            CK_SESSION_HANDLE *ret) MUST_CHECK;
+void cryptoki_close_session(struct backend *b, CK_SESSION_HANDLE handle);
+bool cryptoki_session_public(const struct backend *b, CK_SESSION_HANDLE handle);
+enum token_result cryptoki_trouble(const struct backend_session *s, CK_RV rv,
+                                   const char *what,
+                                   struct backend_error *reterr);
+enum token_result cryptoki_session_new(struct backend *b,
+                                       struct backend_session **ret,
+                                       struct backend_error *reterr);
+enum token_result cryptoki_session_reset(struct backend_session *s,
+                                         struct backend_error *reterr);
+void cryptoki_session_free(struct backend_session *s);
+
+/* cryptoki-login.c */
+enum token_result cryptoki_login(struct backend *b, const struct secret *pin,
+                                 unsigned flags, struct backend_error *reterr);
+
+/* cryptoki-object.c */
+CK_RV cryptoki_search(const struct backend *b, CK_SESSION_HANDLE session,
+                      CK_ATTRIBUTE *template, CK_ULONG n_template,
+                      CK_OBJECT_HANDLE *ret, CK_ULONG max,
+                      CK_ULONG *ret_n) MUST_CHECK;
+CK_RV cryptoki_read(const struct backend *b, CK_SESSION_HANDLE session,
+                    CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
+                    struct cryptoki_value *ret) MUST_CHECK;
+CK_RV cryptoki_read_bool(const struct backend *b, CK_SESSION_HANDLE session,
+                         CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
+                         int *ret) MUST_CHECK;
+bool cryptoki_readable(const struct backend *b, CK_SESSION_HANDLE session,
+                       CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type);
+
+/* cryptoki-attrs.c */
+CK_RV cryptoki_read_key(const struct backend_session *s,
+                        CK_OBJECT_HANDLE object, struct token_key *ret,
+                        const char **ret_unfit) MUST_CHECK;
+
+/* cryptoki-key.c */
+enum token_result cryptoki_list(struct backend_session *s, const char *prefix,
+                                uint32_t skip,
+                                struct token_key ret[static TOKEN_LIST_MAX],
+                                size_t *ret_n, struct backend_error *reterr);
+enum token_result cryptoki_find(struct backend_session *s, const char *label,
+                                struct backend_key *ret,
+                                struct backend_error *reterr);
+enum token_result cryptoki_find_uri(struct backend_session *s, const char *uri,
+                                    struct backend_key *ret,
+                                    struct backend_error *reterr);
+enum token_result cryptoki_destroy(struct backend_session *s,
+                                   const struct backend_key *key,
+                                   struct backend_error *reterr);
+
+/* cryptoki-generate.c */
+enum token_result cryptoki_generate(struct backend_session *s,
+                                    const char *label, enum token_alg alg,
+                                    unsigned rsa_bits, struct backend_key *ret,
+                                    struct backend_error *reterr);
+
+/* cryptoki-sign.c */
+enum token_result cryptoki_sign(struct backend_session *s,
+                                const struct backend_key *key,
+                                struct bytes input,
+                                uint8_t ret_sig[static TOKEN_SIGNATURE_MAX],
+                                size_t *ret_len, struct backend_error *reterr);
