@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/cleanup.h"
@@ -10,11 +11,21 @@
  * Who is at the other end of a Unix socket: from the kernel (SO_PEERCRED,
  * SO_PEERGROUPS, SO_PEERPIDFD) and the cgroup, never from a message.
  *
- * The unit is read from the peer's cgroup. That is only worth something while
- * the pid still names the process that connected: with SO_PEERPIDFD (Linux 6.5)
- * the pidfd pins it; without, a pidfd is opened at accept, and the unit counts
- * as a hint unless the process is alive and older than the connection after the
- * cgroup was read. unit_certain tells the two apart.
+ * The unit is read from the cgroup of the peer's pid. That is only worth
+ * something while the pid still names the process that connected:
+ *
+ * - SO_PEERPIDFD (Linux 6.5) pins that process. If it has not exited after the
+ *   cgroup was read, the unit is certain.
+ * - Without, a pidfd is opened at accept. If its process has not exited after
+ *   the cgroup was read, the unit is that of one process, but perhaps of one
+ *   that got the pid after the peer had connected and died. It is certain if
+ *   the process is older than the connection: started before a moment when
+ *   nobody waited to be accepted. Otherwise it is a hint, worth nothing without
+ *   the uid (which the kernel keeps with the connection).
+ * - A peer that has exited, or has no pid here (another pid namespace), has no
+ *   unit.
+ *
+ * Needs /proc/PID/cgroup of all peers: no ProtectProc=invisible.
  */
 struct peer {
     uid_t uid;
@@ -33,6 +44,15 @@ struct peer {
  * Return: 0; negative errno (a peer that cannot be identified is refused).
  */
 int peer_new(int fd, bool use_peerpidfd, struct peer **ret) MUST_CHECK;
+
+/**
+ * peer_new_connected_after() - the same, with a bound on the connection's age
+ * @after_us: CLOCK_BOOTTIME of a moment before the peer connected, at which
+ *            accept() had nobody to return; 0: none is known, so without
+ *            SO_PEERPIDFD the unit is never more than a hint
+ */
+int peer_new_connected_after(int fd, bool use_peerpidfd, uint64_t after_us,
+                             struct peer **ret) MUST_CHECK;
 
 /* peer_has_gid() - primary or supplementary. */
 bool peer_has_gid(const struct peer *p, gid_t gid);

@@ -11,17 +11,21 @@
  * A Varlink service (https://varlink.org) on sd-event: NUL-terminated JSON
  * messages of at most VARLINK_MESSAGE_MAX octets, requests on a connection are
  * pipelined and answered in order. org.varlink.service is built in. What a peer
- * sends wrong costs its own connection only.
+ * sends wrong costs its own connection only: what is no request (too long, no
+ * JSON object, nested deeper than 16, a member twice, unknown or of a wrong
+ * type, "oneway" with "more") is not answered but ends the connection, after
+ * the answers to what came before. A peer that does not read its answers is not
+ * read either, and closed when 1 MiB waits for it.
  */
 
-#define VARLINK_MESSAGE_MAX (64 * 1024)
+#define VARLINK_MESSAGE_MAX (64 * 1024) /* with its NUL */
 
 struct varlink_server;
 struct varlink_call; /* one request, until its (last) answer */
 
 struct varlink_limits {
     unsigned connections_per_uid; /* more are closed at accept */
-    unsigned requests_per_uid;    /* queued; more are not read until answered */
+    unsigned requests_per_uid;    /* in flight; more wait unread */
 };
 
 struct varlink_info {
@@ -29,10 +33,12 @@ struct varlink_info {
 };
 
 /*
- * A method answers exactly once (or many times with varlink_reply_more() and
- * then once): now, or later by keeping the call, which it must not touch again
- * after the last answer. If the peer goes away first, the call is told through
- * varlink_call_on_gone(); answers to it then go nowhere.
+ * Requests of one connection run one after the other, and never two in one turn
+ * of the event loop. A method answers exactly once (or many times with
+ * varlink_reply_more() and then once): now, or later by keeping the call, which
+ * it must not touch again after the last answer. If the peer goes away first,
+ * the call is told through varlink_call_on_gone(); answers to it then go
+ * nowhere.
  *
  * @parameters: borrowed, always an object, valid until the last answer
  */
@@ -40,9 +46,9 @@ typedef void (*varlink_method_fn)(struct varlink_call *call,
                                   const json_t *parameters, void *userdata);
 
 struct varlink_method {
-    const char *name; /* "Sign" */
-    varlink_method_fn fn;
-    unsigned tag; /* the caller's, e.g. the role a method needs */
+    const char *name;     /* "Sign" */
+    varlink_method_fn fn; /* NULL: answered MethodNotImplemented */
+    unsigned tag;         /* the caller's, e.g. the role a method needs */
 };
 
 struct varlink_interface {
@@ -59,6 +65,10 @@ struct varlink_interface {
     void *userdata;
 };
 
+/*
+ * @event is referenced. The strings of @info are borrowed and must outlive the
+ * server, which must not be freed from within a callback of its own.
+ */
 int varlink_server_new(sd_event *event, const struct varlink_limits *limits,
                        const struct varlink_info *info,
                        struct varlink_server **ret) MUST_CHECK;
@@ -84,17 +94,31 @@ struct varlink_listener {
 int varlink_server_listen(struct varlink_server *s, int fd,
                           const struct varlink_listener *listener) MUST_CHECK;
 
+/**
+ * varlink_server_poll() - look for a request without the event loop
+ *
+ * Reads the connection that was answered last, without waiting, and dispatches
+ * a request that is whole. For a short busy wait right after an answer, where
+ * the next request of the same client is expected: it saves the wake-up.
+ *
+ * Return: 1 if anything came (a request, a part of one, the end of the
+ * connection), else 0. Not an error code.
+ */
+int varlink_server_poll(struct varlink_server *s);
+
 /*
- * varlink_server_stop() - close the listeners, read no more requests, answer
- * those in flight. varlink_server_pending() is the number still open.
+ * varlink_server_stop() - close the listeners and idle connections, read no
+ * more requests; those in flight are still answered (a stream, by whoever sends
+ * it, too). varlink_server_pending() is the number still open: calls without
+ * their last answer, and answers not yet taken by their peer.
  */
 void varlink_server_stop(struct varlink_server *s);
 size_t varlink_server_pending(const struct varlink_server *s);
 size_t varlink_server_connections(const struct varlink_server *s);
 
 /*
- * varlink_server_on_idle() - called when the last pending call was answered and
- * flushed; for a stop that waits.
+ * varlink_server_on_idle() - called once after varlink_server_stop(), from the
+ * event loop, when nothing is pending (any more).
  */
 void varlink_server_on_idle(struct varlink_server *s, void (*fn)(void *),
                             void *userdata);
@@ -110,14 +134,22 @@ bool varlink_call_wants_more(const struct varlink_call *c);
 void *varlink_call_conn_data(const struct varlink_call *c);
 void varlink_call_set_conn_data(struct varlink_call *c, void *data,
                                 void (*free_fn)(void *));
+/*
+ * varlink_call_on_gone() - @fn is called once if the peer goes away first
+ *
+ * Always from the event loop, never from within an answer. The last answer is
+ * still owed: it frees the call, and may be given in @fn itself. Until then
+ * the call counts against its uid's limit.
+ */
 void varlink_call_on_gone(struct varlink_call *c,
                           void (*fn)(struct varlink_call *c, void *userdata),
                           void *userdata);
 
 /*
  * Answers. @parameters is the JSON text of an object, written by hand where
- * speed counts. A call whose request said "oneway" swallows them. None of these
- * fails towards the caller: what cannot be sent closes the connection.
+ * speed counts; empty stands for {}. A call whose request said "oneway"
+ * swallows them. None of these fails towards the caller: what cannot be sent
+ * closes the connection.
  */
 void varlink_reply(struct varlink_call *c, struct bytes parameters);
 void varlink_reply_json(struct varlink_call *c,
@@ -125,5 +157,7 @@ void varlink_reply_json(struct varlink_call *c,
 void varlink_reply_more(struct varlink_call *c, struct bytes parameters);
 void varlink_error(struct varlink_call *c, const char *error,
                    struct bytes parameters);
-/* org.varlink.service.InvalidParameter, .PermissionDenied */
+/* org.varlink.service.InvalidParameter, .PermissionDenied, .ExpectedMore */
 void varlink_error_invalid_parameter(struct varlink_call *c, const char *name);
+void varlink_error_permission_denied(struct varlink_call *c);
+void varlink_error_expected_more(struct varlink_call *c);
