@@ -9,6 +9,8 @@
  */
 
 #define ACME_URL_MAX 1024
+#define ACME_CHALLENGE_MEMBERS_MAX 16
+#define ACME_ORIGINS_MAX 16
 
 /* Directory endpoints (RFC 8555 section 7.1.1). NULL where not offered. */
 struct acme_directory {
@@ -53,8 +55,10 @@ int acme_account_read(struct bytes json, struct acme_account **ret,
  * acme_account_check() - rules a directory and account must keep
  *
  * All URLs pass the URL rules for this account's directory origin and
- * Origins=; the endpoints differ from each other and from the account URL;
- * newNonce, newAccount and newOrder are there.
+ * Origins=; the endpoints differ from each other and from the account URL by
+ * more than a last slash; newNonce, newAccount and newOrder are there. An
+ * origin is scheme, host and port, nothing else. challenge_members names
+ * nothing that another operation uses.
  */
 int acme_account_check(const struct acme_account *a,
                        struct refusal *ret_refusal) MUST_CHECK;
@@ -68,6 +72,24 @@ int acme_account_check(const struct acme_account *a,
 int acme_directory_read(struct bytes json, struct acme_directory *ret,
                         struct refusal *ret_refusal) MUST_CHECK;
 void acme_directory_deinit(struct acme_directory *d);
+
+/* The directory's endpoints and the account URL, by what they are for. */
+enum acme_endpoint {
+    ACME_ENDPOINT_NONE = 0, /* any other resource */
+    ACME_ENDPOINT_NEW_NONCE,
+    ACME_ENDPOINT_NEW_ACCOUNT,
+    ACME_ENDPOINT_NEW_ORDER,
+    ACME_ENDPOINT_NEW_AUTHZ,
+    ACME_ENDPOINT_REVOKE_CERT,
+    ACME_ENDPOINT_KEY_CHANGE,
+    ACME_ENDPOINT_RENEWAL_INFO,
+    ACME_ENDPOINT_ACCOUNT,
+    ACME_ENDPOINT_COUNT
+};
+
+/* acme_account_endpoint() - its URL, borrowed; NULL where there is none. */
+const char *acme_account_endpoint(const struct acme_account *a,
+                                  enum acme_endpoint which);
 
 struct acme_account *acme_account_free(struct acme_account *a);
 DEFINE_CLEANUP(struct acme_account *, acme_account_free)

@@ -10,6 +10,9 @@
  * trailing bits are zero, so that one value has one spelling.
  */
 
+/* b64url_span() - how many octets at the start are of the alphabet. */
+size_t b64url_span(struct bytes text);
+
 /* b64url_decode() - appended to @ret. Return: 0; REFUSED; -ENOMEM. */
 int b64url_decode(struct bytes text, struct buf *ret,
                   struct refusal *ret_refusal) MUST_CHECK;

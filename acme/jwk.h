@@ -63,6 +63,11 @@ size_t jws_signature_len(const struct jwk *key);
 int jwk_read(const json_t *value, struct jwk *ret,
              struct refusal *ret_refusal) MUST_CHECK;
 
+/* jwk_decode() - jwk_read() without the arithmetic (is the point on its curve,
+ * is the modulus odd): enough for comparing with a key known to be good. */
+int jwk_decode(const json_t *value, struct jwk *ret,
+               struct refusal *ret_refusal) MUST_CHECK;
+
 /* jwk_format() - the canonical form of RFC 7638 section 3, appended. */
 int jwk_format(const struct jwk *key, struct buf *b) MUST_CHECK;
 

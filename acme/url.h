@@ -7,7 +7,9 @@
  * URLs in one spelling only (design section 7): absolute https (plain http only
  * to a loopback address and only with allow_http_loopback), lower-case host, no
  * default port spelled out, no userinfo, query, fragment, percent-encoding,
- * empty or dot segments, no control characters, at most ACME_URL_MAX octets.
+ * empty or dot segments, no ';' or anything else that RFC 3986 does not allow
+ * in a path, at most ACME_URL_MAX octets. One last slash is not counted as an
+ * empty segment: some CAs end all their URLs in one.
  */
 
 struct url {
@@ -31,3 +33,7 @@ int url_read(struct bytes text, const struct url_rules *rules, struct url *ret,
  */
 int url_check_for_account(struct bytes text, const struct acme_account *a,
                           struct refusal *ret_refusal) MUST_CHECK;
+
+/* url_same_but_slash() - @text and @other name the same to a server that does
+ * not care for a last slash. */
+bool url_same_but_slash(struct bytes text, const char *other);
