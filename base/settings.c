@@ -504,9 +504,9 @@ static int set_defaults(struct settings *st, const char *dir)
     if (r == 0)
         r = set_string(&st->log_dir, "/var/log/acme-guardian");
     if (r == 0)
-        r = set_string(&st->client_socket, "/run/acme-guardian/client.sock");
+        r = set_string(&st->client_socket, SETTINGS_CLIENT_SOCKET);
     if (r == 0)
-        r = set_string(&st->admin_socket, "/run/acme-guardian/admin.sock");
+        r = set_string(&st->admin_socket, SETTINGS_ADMIN_SOCKET);
     return r;
 }
 

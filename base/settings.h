@@ -14,6 +14,8 @@
  */
 
 #define SETTINGS_DIR "/etc/acme-guardian"
+#define SETTINGS_CLIENT_SOCKET "/run/acme-guardian/client.sock"
+#define SETTINGS_ADMIN_SOCKET "/run/acme-guardian/admin.sock"
 
 enum settings_backend {
     SETTINGS_BACKEND_UNSET = 0,
