@@ -46,7 +46,7 @@ static int help_options(const struct ctl_option *options, struct buf *b)
 
         r = help_option_name(options, &name);
         if (r == 0)
-            r = buf_printf(b, "  %-32s %s%s\n", buf_str(&name), options->help,
+            r = buf_printf(b, "  %-36s %s%s\n", buf_str(&name), options->help,
                            options->required  ? " (needed)"
                            : options->repeats ? " (may be repeated)"
                                               : "");
@@ -82,7 +82,7 @@ static int help_list(const char *group, struct buf *b)
             r = buf_printf(&name, "%s%s%s", c->name, c->operands ? " " : "",
                            c->operands ? c->operands : "");
             if (r == 0)
-                r = buf_printf(b, "  %-32s %s\n", buf_str(&name), c->help);
+                r = buf_printf(b, "  %-36s %s\n", buf_str(&name), c->help);
         }
     }
     return r;

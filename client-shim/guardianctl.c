@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
 
-#include "client-shim/ctl.h"
+#include "client-shim/ctl-commands.h"
 
 /* guardianctl(1): the command line of operators and clients. */
 
 const struct ctl_command *const ctl_commands[] = {
-    ctl_help_commands,
-    NULL,
+    ctl_state_commands, ctl_account_commands, ctl_token_commands,
+    ctl_sign_commands,  ctl_help_commands,    NULL,
 };
 
 static int show_help(const struct ctl_context *c)

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <jansson.h>
+
+#include "client-shim/ctl.h"
+
+/* The command tables, and what their files share. */
+
+extern const struct ctl_command ctl_token_commands[];
+extern const struct ctl_command ctl_account_commands[];
+extern const struct ctl_command ctl_sign_commands[];
+extern const struct ctl_command ctl_state_commands[];
+extern const struct ctl_command ctl_audit_commands[];
+
+static inline void ctl_json_decref_p(json_t **j)
+{
+    json_decref(*j);
+}
+#define CLEANUP_CTL_JSON CLEANUP(ctl_json_decref_p)
+
+/* ctl-token.c, for status: */
+int ctl_token_print_list(const json_t *tokens) MUST_CHECK;
+bool ctl_token_all_ok(const json_t *tokens);
+
+/* ctl-sealed.c */
+int ctl_sealed_run_init(struct ctl_context *c);
+
+/* ctl-account.c, for ctl-register.c: */
+int ctl_account_print(const struct ctl_context *c, json_t *answer) MUST_CHECK;
+
+/* ctl-register.c */
+extern const struct ctl_option ctl_register_options[];
+extern const struct ctl_option ctl_deactivate_options[];
+int ctl_register_run(struct ctl_context *c);
+int ctl_register_run_deactivate(struct ctl_context *c);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client-shim/ctl-daemon.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "client-shim/ctl-error.h"
+#include "ipc/varlink-client.h"
+
+#define CONNECT_MS 10000
+
+int ctl_settings(const struct ctl_context *c, struct settings **ret)
+{
+    struct errmsg err = { 0 };
+    int r;
+
+    r = settings_load(c->config_dir, ret, &err);
+    if (r == 0)
+        return CTL_EXIT_DONE;
+    if (!err.text[0])
+        return ctl_fail_errno(r, c->config_dir);
+    return ctl_fail_at(r == -EACCES ? CTL_EXIT_NOT_PERMITTED : CTL_EXIT_CONFIG,
+                       &err);
+}
+
+/*
+ * Clients need no configuration of their own: where the default directory is
+ * missing (a container) or not theirs to read, the built-in paths hold. A
+ * directory that was named must be good.
+ */
+static int socket_path(const struct ctl_context *c, enum ctl_socket socket,
+                       char **ret)
+{
+    CLEANUP_SETTINGS struct settings *settings = NULL;
+    bool admin = socket == CTL_SOCKET_ADMIN;
+    const char *path = admin ? c->admin_socket : c->client_socket;
+    struct errmsg err = { 0 };
+    int r = 0;
+
+    if (!path) {
+        if (ctl_args_has(c, "--config"))
+            r = ctl_settings(c, &settings);
+        else if (settings_load(c->config_dir, &settings, &err) ==
+                 CONFIG_E_INVALID)
+            r = ctl_fail_at(CTL_EXIT_CONFIG, &err);
+        if (r)
+            return r;
+    }
+    if (!path && settings)
+        path = admin ? settings->admin_socket : settings->client_socket;
+    if (!path)
+        path = admin ? SETTINGS_ADMIN_SOCKET : SETTINGS_CLIENT_SOCKET;
+    *ret = strdup(path);
+    return *ret ? CTL_EXIT_DONE : ctl_fail_errno(-ENOMEM, "socket");
+}
+
+int ctl_daemon_open(const struct ctl_context *c, enum ctl_socket socket,
+                    struct ctl_daemon *ret)
+{
+    CLEANUP_FREE char *path = NULL;
+    int r;
+
+    *ret = (struct ctl_daemon){ .context = c, .socket = socket };
+    r = socket_path(c, socket, &path);
+    if (r)
+        return r;
+    r = varlink_client_connect(path, CONNECT_MS, &ret->client);
+    if (r == -ENOENT || r == -ECONNREFUSED)
+        return ctl_fail(CTL_EXIT_UNAVAILABLE,
+                        "%s: nobody listens there: is acme-guardiand running?",
+                        path);
+    return r ? ctl_fail_errno(r, path) : CTL_EXIT_DONE;
+}
+
+void ctl_daemon_deinit(struct ctl_daemon *d)
+{
+    d->client = varlink_client_free(d->client);
+}
+
+static int report_transport(const char *method, int r)
+{
+    if (r == -ETIMEDOUT)
+        return ctl_fail(CTL_EXIT_TRY_AGAIN,
+                        "%s: the daemon has not answered in time", method);
+    if (r == -ECONNRESET || r == -EPIPE)
+        return ctl_fail(CTL_EXIT_UNAVAILABLE,
+                        "%s: the daemon closed the connection", method);
+    if (r == -EPROTO)
+        return ctl_fail(CTL_EXIT_UNAVAILABLE,
+                        "%s: what answered does not speak Varlink", method);
+    return ctl_fail_errno(r, method);
+}
+
+static const char *method_prefix(const struct ctl_daemon *d)
+{
+    return d->socket == CTL_SOCKET_ADMIN ? "org.acmeguardian.Admin."
+                                         : "org.acmeguardian.Signer.";
+}
+
+int ctl_daemon_call_within(struct ctl_daemon *d, const char *method,
+                           json_t *parameters, int timeout_ms, json_t **ret)
+{
+    CLEANUP_BUF struct buf name = { 0 };
+    CLEANUP_FREE char *text = NULL;
+    CLEANUP_FREE char *error = NULL;
+    json_t *answer = NULL;
+    int code = CTL_EXIT_DONE;
+    int r;
+
+    text = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
+    json_decref(parameters);
+    r = text ? buf_printf(&name, "%s%s", method_prefix(d), method) : -ENOMEM;
+    if (r)
+        return ctl_fail_errno(r, method);
+    r = varlink_client_call(d->client, buf_str(&name), bytes_from_str(text),
+                            timeout_ms, &error, &answer);
+    if (r)
+        return report_transport(method, r);
+    if (error)
+        code = ctl_error_report(d->context, error, answer);
+    else if (ret)
+        *ret = TAKE_PTR(answer);
+    json_decref(answer);
+    return code;
+}
+
+int ctl_daemon_call(struct ctl_daemon *d, const char *method,
+                    json_t *parameters, json_t **ret)
+{
+    return ctl_daemon_call_within(d, method, parameters, CTL_CALL_MS, ret);
+}
+
+int ctl_daemon_watch(struct ctl_daemon *d, const char *method,
+                     int (*fn)(const json_t *parameters, void *userdata),
+                     void *userdata)
+{
+    CLEANUP_BUF struct buf name = { 0 };
+    CLEANUP_FREE char *error = NULL;
+    json_t *answer = NULL;
+    int code = CTL_EXIT_DONE;
+    int r;
+
+    r = buf_printf(&name, "%s%s", method_prefix(d), method);
+    if (r)
+        return ctl_fail_errno(r, method);
+    r = varlink_client_more(d->client, buf_str(&name), bytes_from_str("{}"), fn,
+                            userdata, &error, &answer);
+    if (r < 0)
+        code = report_transport(method, r);
+    else if (error)
+        code = ctl_error_report(d->context, error, answer);
+    json_decref(answer);
+    return code;
+}
+
+int ctl_once(const struct ctl_context *c, enum ctl_socket socket,
+             const char *method, json_t *parameters, json_t **ret)
+{
+    CLEANUP_CTL_DAEMON struct ctl_daemon d = { 0 };
+    int r;
+
+    r = ctl_daemon_open(c, socket, &d);
+    if (r) {
+        json_decref(parameters);
+        return r;
+    }
+    return ctl_daemon_call(&d, method, parameters, ret);
+}

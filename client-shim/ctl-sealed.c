@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client-shim/ctl-commands.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/*
+ * token init-sealed: done by the token helper itself, which alone handles the
+ * passphrase. It replaces this process, so the passphrase goes from the
+ * terminal or pipe straight to it.
+ */
+
+#define HELPER "acme-guardian-token"
+
+/* In a build tree the helper stands beside our folder; installed, where meson
+ * put it. */
+static int helper_path(char *ret, size_t size)
+{
+    char self[4096];
+    char *slash;
+    ssize_t n;
+
+    n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    if (n > 0) {
+        self[n] = '\0';
+        slash = strrchr(self, '/');
+        if (slash) {
+            *slash = '\0';
+            (void)snprintf(ret, size, "%s/../pkcs11/" HELPER, self);
+            if (access(ret, X_OK) == 0)
+                return 0;
+        }
+    }
+    (void)snprintf(ret, size, "%s", GUARDIAN_LIBEXECDIR "/" HELPER);
+    return access(ret, X_OK) == 0 ? 0 : -errno;
+}
+
+int ctl_sealed_run_init(struct ctl_context *c)
+{
+    char path[4200];
+    int r;
+
+    r = helper_path(path, sizeof(path));
+    if (r)
+        return ctl_fail_errno(r, path);
+    (void)execl(path, HELPER, "init-sealed", "--config", c->config_dir,
+                c->operands[0], (char *)NULL);
+    return ctl_fail_errno(-errno, path);
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client-shim/ctl-commands.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "client-shim/ctl-daemon.h"
+#include "client-shim/ctl-print.h"
+
+/* guardianctl token ...: what the daemon says of its tokens. */
+
+static bool token_ok(const json_t *token)
+{
+    const char *state = ctl_string(token, "state");
+
+    return state && strcmp(state, "ok") == 0;
+}
+
+static void token_row(struct ctl_table *t, const json_t *token)
+{
+    const char *cells[] = {
+        ctl_string(token, "name"),    ctl_string(token, "backend"),
+        ctl_string(token, "state"),   ctl_string(token, "label"),
+        ctl_string(token, "library"), ctl_string(token, "text"),
+    };
+
+    ctl_table_row(t, cells);
+}
+
+int ctl_token_print_list(const json_t *tokens)
+{
+    CLEANUP_CTL_TABLE struct ctl_table t = { .n_columns = 6 };
+    const json_t *token;
+    size_t i;
+
+    ctl_table_row(&t, (const char *const[]){ "NAME", "BACKEND", "STATE",
+                                             "LABEL", "LIBRARY", "TEXT" });
+    json_array_foreach(tokens, i, token) token_row(&t, token);
+    return ctl_table_print(&t);
+}
+
+bool ctl_token_all_ok(const json_t *tokens)
+{
+    const json_t *token;
+    size_t i;
+
+    json_array_foreach(tokens, i, token)
+    {
+        if (!token_ok(token))
+            return false;
+    }
+    return true;
+}
+
+static int run_list(struct ctl_context *c)
+{
+    CLEANUP_CTL_JSON json_t *answer = NULL;
+    const json_t *tokens;
+    int r;
+
+    r = ctl_once(c, CTL_SOCKET_ADMIN, "TokenList", json_object(), &answer);
+    if (r)
+        return r;
+    tokens = json_object_get(answer, "tokens");
+    if (c->json)
+        ctl_print_json(json_incref(answer));
+    else if (json_array_size(tokens) == 0)
+        (void)puts("no tokens: guardian.conf has no [Token NAME] section");
+    else
+        r = ctl_token_print_list(tokens);
+    return r ? r : ctl_token_all_ok(tokens) ? CTL_EXIT_DONE : CTL_EXIT_NO;
+}
+
+static void token_pairs(struct ctl_table *t, const json_t *token)
+{
+    char number[32];
+
+    ctl_table_pair(t, "token", ctl_string(token, "name"));
+    ctl_table_pair(t, "backend", ctl_string(token, "backend"));
+    ctl_table_pair(t, "state", ctl_string(token, "state"));
+    if (ctl_string(token, "text") && *ctl_string(token, "text"))
+        ctl_table_pair(t, "text", ctl_string(token, "text"));
+    ctl_table_pair(t, "label", ctl_string(token, "label"));
+    ctl_table_pair(t, "manufacturer", ctl_string(token, "manufacturer"));
+    ctl_table_pair(t, "model", ctl_string(token, "model"));
+    ctl_table_pair(t, "serial", ctl_string(token, "serial"));
+    ctl_table_pair(t, "library", ctl_string(token, "library"));
+    (void)snprintf(number, sizeof(number), "%lld",
+                   ctl_integer(token, "processes"));
+    ctl_table_pair(t, "processes", number);
+    (void)snprintf(number, sizeof(number), "%lld",
+                   ctl_integer(token, "sessions"));
+    ctl_table_pair(t, "sessions", number);
+    ctl_table_pair(t, "separated",
+                   ctl_true(token, "unseparated")
+                       ? "no: the helper runs as the daemon's user"
+                       : "yes");
+}
+
+static void key_row(struct ctl_table *t, const json_t *key)
+{
+    CLEANUP_BUF struct buf unproven = { 0 };
+    const json_t *names = json_object_get(key, "unproven");
+    const json_t *name;
+    size_t i;
+
+    json_array_foreach(names, i, name)
+    {
+        if (buf_printf(&unproven, "%s%s", i ? " " : "",
+                       json_string_value(name)))
+            t->failed = true;
+    }
+    ctl_table_row(t, (const char *const[]){
+                         ctl_string(key, "label"), ctl_string(key, "alg"),
+                         ctl_string(key, "account"),
+                         ctl_string(key, "thumbprint"), buf_str(&unproven) });
+}
+
+static int print_check(const json_t *answer)
+{
+    CLEANUP_CTL_TABLE struct ctl_table pairs = { .n_columns = 2 };
+    CLEANUP_CTL_TABLE struct ctl_table keys = { .n_columns = 5 };
+    const json_t *list = json_object_get(answer, "keys");
+    const json_t *key;
+    size_t i;
+    int r;
+
+    token_pairs(&pairs, json_object_get(answer, "token"));
+    r = ctl_table_print(&pairs);
+    if (r || json_array_size(list) == 0)
+        return r;
+    ctl_table_row(&keys, (const char *const[]){ "KEY", "ALG", "ACCOUNT",
+                                                "THUMBPRINT", "UNPROVEN" });
+    json_array_foreach(list, i, key) key_row(&keys, key);
+    (void)putchar('\n');
+    return ctl_table_print(&keys);
+}
+
+/* What a key cannot prove (extractable?) is something found: exit 1. */
+static bool keys_proven(const json_t *keys)
+{
+    const json_t *key;
+    size_t i;
+
+    json_array_foreach(keys, i, key)
+    {
+        if (json_array_size(json_object_get(key, "unproven")) > 0)
+            return false;
+    }
+    return true;
+}
+
+static int run_check(struct ctl_context *c)
+{
+    CLEANUP_CTL_JSON json_t *answer = NULL;
+    int r;
+
+    r = ctl_once(c, CTL_SOCKET_ADMIN, "TokenCheck",
+                 json_pack("{s:s}", "name", c->operands[0]), &answer);
+    if (r)
+        return r;
+    if (c->json)
+        ctl_print_json(json_incref(answer));
+    else
+        r = print_check(answer);
+    if (r)
+        return r;
+    return token_ok(json_object_get(answer, "token")) &&
+                   keys_proven(json_object_get(answer, "keys"))
+               ? CTL_EXIT_DONE
+               : CTL_EXIT_NO;
+}
+
+static int run_unlock(struct ctl_context *c)
+{
+    CLEANUP_CTL_JSON json_t *answer = NULL;
+    CLEANUP_CTL_TABLE struct ctl_table pairs = { .n_columns = 2 };
+    const json_t *token;
+    int r;
+
+    r = ctl_once(c, CTL_SOCKET_ADMIN, "TokenUnlock",
+                 json_pack("{s:s}", "name", c->operands[0]), &answer);
+    if (r)
+        return r;
+    token = json_object_get(answer, "token");
+    token_pairs(&pairs, token);
+    if (c->json)
+        ctl_print_json(json_incref(answer));
+    else
+        r = ctl_table_print(&pairs);
+    return r ? r : token_ok(token) ? CTL_EXIT_DONE : CTL_EXIT_NO;
+}
+
+const struct ctl_command ctl_token_commands[] = {
+    { "token list", NULL, 0, 0, NULL, "the tokens and whether they can sign",
+      run_list },
+    { "token check", "NAME", 1, 1, NULL,
+      "sign once with every account key of a token and verify", run_check },
+    { "token unlock", "NAME", 1, 1, NULL,
+      "let a PIN that failed be sent once more", run_unlock },
+    { "token init-sealed", "NAME", 1, 1, NULL,
+      "make the sealed store of a token; the passphrase is asked for",
+      ctl_sealed_run_init },
+    { 0 },
+};

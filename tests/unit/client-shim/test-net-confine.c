@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "client-shim/net-child.h"
+#include "client-shim/net-confine.h"
+
+/* What the confined process found; it may not call cmocka itself. */
+struct found {
+    int confined;
+    int unix_socket, inet_socket, exec, trace, signal, extra_fd, write;
+    uid_t uid;
+};
+
+static int tried(long r)
+{
+    return r < 0 ? errno : 0;
+}
+
+static void look(int fd, int extra)
+{
+    char *const none[] = { NULL };
+    struct found f = { 0 };
+    struct stat sb;
+
+    f.confined = net_confine(fd);
+    f.extra_fd = tried(fstat(extra, &sb));
+    f.unix_socket = tried(socket(AF_UNIX, SOCK_STREAM, 0));
+    f.inet_socket = tried(socket(AF_INET, SOCK_STREAM, 0));
+    f.exec = tried(execve("/bin/true", none, none));
+    f.trace = tried(ptrace(PTRACE_ATTACH, getppid(), 0, 0));
+    f.signal = tried(kill(getppid(), 0));
+    f.write = tried(open("/proc/self/oom_score_adj", O_WRONLY));
+    f.uid = getuid();
+    (void)!write(fd, &f, sizeof(f));
+    _exit(0);
+}
+
+static void test_the_child_cannot_reach_anything_local(void **state)
+{
+    struct found f = { 0 };
+    int extra = open("/dev/null", O_RDONLY);
+    int pair[2];
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+    pid = fork();
+    if (pid == 0)
+        look(pair[1], extra);
+    close(pair[1]);
+    assert_int_equal(read(pair[0], &f, sizeof(f)), sizeof(f));
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    close(pair[0]);
+    close(extra);
+
+    assert_int_equal(f.confined, 0);
+    assert_int_equal(f.unix_socket, EAFNOSUPPORT);
+    assert_int_equal(f.inet_socket, 0);
+    assert_int_equal(f.exec, EPERM);
+    assert_int_equal(f.trace, EPERM);
+    assert_int_equal(f.signal, EPERM);
+    assert_int_equal(f.extra_fd, EBADF);
+    assert_int_equal(f.uid, getuid() == 0 ? 65534 : getuid());
+    if (getuid() == 0)
+        assert_int_equal(f.write, EACCES);
+}
+
+/* Plain http is refused before anything is sent, unless it was allowed. */
+static void test_the_child_answers_and_keeps_to_https(void **state)
+{
+    const struct net_http_options options = { .timeout_s = 5 };
+    CLEANUP_NET_CHILD struct net_child *n = NULL;
+    struct net_answer a = { 0 };
+    struct bytes none = { NULL, 0 };
+
+    (void)state;
+    assert_int_equal(net_child_start(&options, &n), 0);
+    assert_int_equal(net_child_call(n, NET_KIND_DIRECTORY,
+                                    "http://127.0.0.1:1/", false, none, &a),
+                     0);
+    assert_int_equal(a.result, NET_RESULT_BAD_ANSWER);
+    assert_int_equal(net_child_call(n, NET_KIND_DIRECTORY,
+                                    "http://127.0.0.1:1/", true, none, &a),
+                     0);
+    assert_int_equal(a.result, NET_RESULT_CONNECT);
+    assert_int_equal(net_child_call(n, NET_KIND_DIRECTORY, "file:///etc/passwd",
+                                    true, none, &a),
+                     0);
+    assert_int_equal(a.result, NET_RESULT_BAD_ANSWER);
+}
+
+static void test_what_does_not_fit_is_not_sent(void **state)
+{
+    const struct net_http_options options = { .timeout_s = 5 };
+    CLEANUP_NET_CHILD struct net_child *n = NULL;
+    static char url[ACME_URL_MAX + 2];
+    static uint8_t body[NET_JWS_MAX + 1];
+    struct net_answer a = { 0 };
+
+    (void)state;
+    memset(url, 'a', sizeof(url) - 1);
+    assert_int_equal(net_child_start(&options, &n), 0);
+    assert_int_equal(net_child_call(n, NET_KIND_NONCE, url, false,
+                                    (struct bytes){ NULL, 0 }, &a),
+                     -E2BIG);
+    assert_int_equal(net_child_call(n, NET_KIND_POST, "https://a.example/",
+                                    false, (struct bytes){ body, sizeof(body) },
+                                    &a),
+                     -E2BIG);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_child_cannot_reach_anything_local),
+        cmocka_unit_test(test_the_child_answers_and_keeps_to_https),
+        cmocka_unit_test(test_what_does_not_fit_is_not_sent),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
