@@ -124,14 +124,15 @@ static bool uid_is_full(const struct varlink_conn *c)
     return c->uid->n_calls >= c->server->limits.requests_per_uid;
 }
 
-/* Who had its turn, but found the place taken again, stays first. */
-static void park(struct varlink_conn *c, bool first)
+/* Who was called up, but found the place taken again, stays first. */
+static void park(struct varlink_conn *c)
 {
     varlink_server_unqueue(c);
-    if (first)
+    if (c->called_up)
         TAILQ_INSERT_HEAD(&c->uid->parked, c, queue);
     else
         TAILQ_INSERT_TAIL(&c->uid->parked, c, queue);
+    c->called_up = false;
     c->queued = VARLINK_QUEUED_PARKED;
     varlink_conn_settle(c);
 }
@@ -195,7 +196,7 @@ bool varlink_conn_read(struct varlink_conn *c)
         return false;
     }
     if (!c->call && uid_is_full(c)) {
-        park(c, false);
+        park(c);
         return false;
     }
 
@@ -220,12 +221,13 @@ void varlink_conn_run(struct varlink_conn *c)
     CLEANUP_VARLINK_CONN struct varlink_conn *ref = varlink_conn_ref(c);
 
     if (!c->call && uid_is_full(c)) {
-        park(c, true);
+        park(c);
         return;
     }
     /* Without a whole request it was parked unread. */
     if (!run_buffered(c) && !c->call && !has_output(c))
         (void)varlink_conn_read(c);
+    c->called_up = false;
     if (!c->server)
         return;
     varlink_uid_unpark(c->uid);

@@ -44,6 +44,7 @@ struct varlink_conn {
     bool finishing; /* no more requests; closes when all is answered */
     bool at_eof;    /* the peer sends no more, but may still read */
     bool broken;    /* shut down; the event loop will close it */
+    bool called_up; /* ready after it was parked */
     enum varlink_queued queued;
     void *data;
     void (*data_free)(void *);

@@ -54,5 +54,6 @@ void varlink_uid_unpark(struct varlink_uid *u)
     if (!c || !u->server || u->n_calls >= u->server->limits.requests_per_uid)
         return;
     varlink_server_unqueue(c);
+    c->called_up = true;
     varlink_server_queue_ready(u->server, c);
 }
