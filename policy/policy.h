@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include "acme/request.h"
+#include "base/config.h"
 #include "base/errmsg.h"
 
 /*
@@ -16,6 +17,9 @@ struct policy_set;     /* immutable once loaded */
 struct policy_ruleset; /* a [Client] and the [Allow] that follows it */
 
 #define POLICY_E_INVALID 1
+
+/* Every key of a policy file, for the reader and the check of the man page. */
+extern const struct config_schema policy_schema[];
 
 /**
  * policy_load() - all files DIR/ *.policy in name order, all or nothing
@@ -50,6 +54,7 @@ struct policy_caller {
     const char *unit;   /* system unit, or NULL: none or not certain */
     bool unit_certain;  /* pinned by a pidfd; else Unit= requires User= too */
     const char *socket; /* instance of the activated socket, or NULL */
+    int64_t now; /* seconds since 1970, for MaxValidity=; 0: no notAfter fits */
 };
 
 /*

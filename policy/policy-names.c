@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What a rule set grants, name by name, and what [Deny] takes away again. */
+#include <string.h>
+
+#include "policy/ruleset.h"
+
+static const struct {
+    const char *word;
+    enum policy_key bit;
+    enum csr_key_type type;
+    unsigned rsa_bits;
+} key_types[] = {
+    { "ec-p256", POLICY_KEY_EC_P256, CSR_KEY_EC_P256, 0 },
+    { "ec-p384", POLICY_KEY_EC_P384, CSR_KEY_EC_P384, 0 },
+    { "ec-p521", POLICY_KEY_EC_P521, CSR_KEY_EC_P521, 0 },
+    { "ed25519", POLICY_KEY_ED25519, CSR_KEY_ED25519, 0 },
+    { "rsa-2048", POLICY_KEY_RSA_2048, CSR_KEY_RSA, 2048 },
+    { "rsa-3072", POLICY_KEY_RSA_3072, CSR_KEY_RSA, 3072 },
+    { "rsa-4096", POLICY_KEY_RSA_4096, CSR_KEY_RSA, 4096 },
+};
+
+enum policy_key policy_key_type(enum csr_key_type type, unsigned rsa_bits)
+{
+    for (size_t i = 0; i < ARRAY_LEN(key_types); i++) {
+        if (key_types[i].type == type &&
+            (type != CSR_KEY_RSA || key_types[i].rsa_bits == rsa_bits))
+            return key_types[i].bit;
+    }
+    return POLICY_KEY_NONE;
+}
+
+enum policy_key policy_key_type_parse(const char *word)
+{
+    for (size_t i = 0; i < ARRAY_LEN(key_types); i++) {
+        if (strcmp(key_types[i].word, word) == 0)
+            return key_types[i].bit;
+    }
+    return POLICY_KEY_NONE;
+}
+
+const char *policy_key_type_word(enum csr_key_type type)
+{
+    for (size_t i = 0; i < ARRAY_LEN(key_types); i++) {
+        if (key_types[i].type == type)
+            return key_types[i].word;
+    }
+    return NULL;
+}
+
+bool policy_grants_name(const struct policy_ruleset *rs, struct bytes name)
+{
+    if (name_index_get(&rs->names, name) & NAME_EXACT)
+        return true;
+    for (name = policy_name_parent(name); name.len > 0;
+         name = policy_name_parent(name)) {
+        if (name_index_get(&rs->names, name) & NAME_BELOW)
+            return true;
+    }
+    return false;
+}
+
+bool policy_grants_wildcard(const struct policy_ruleset *rs, struct bytes base)
+{
+    return name_index_get(&rs->names, base) & NAME_WILD;
+}
+
+bool policy_denies(const struct policy_set *set, struct bytes name,
+                   bool wildcard)
+{
+    if (set->deny.n == 0)
+        return false;
+    if (wildcard && (name_index_get(&set->deny, name) & DENY_PARENT))
+        return true;
+    for (; name.len > 0; name = policy_name_parent(name)) {
+        if (name_index_get(&set->deny, name) & DENY_NAME)
+            return true;
+    }
+    return false;
+}
