@@ -34,3 +34,7 @@ extern const struct ctl_option ctl_register_options[];
 extern const struct ctl_option ctl_deactivate_options[];
 int ctl_register_run(struct ctl_context *c);
 int ctl_register_run_deactivate(struct ctl_context *c);
+
+/* ctl-tail.c */
+extern const struct ctl_option ctl_tail_options[];
+int ctl_tail_run(struct ctl_context *c);

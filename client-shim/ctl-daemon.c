@@ -58,13 +58,17 @@ int ctl_daemon_open(const struct ctl_context *c, enum ctl_socket socket,
                     struct ctl_daemon *ret)
 {
     CLEANUP_FREE char *path = NULL;
+    bool quiet = ret->quiet;
     int r;
 
-    *ret = (struct ctl_daemon){ .context = c, .socket = socket };
+    *ret =
+        (struct ctl_daemon){ .context = c, .socket = socket, .quiet = quiet };
     r = socket_path(c, socket, &path);
     if (r)
         return r;
     r = varlink_client_connect(path, CONNECT_MS, &ret->client);
+    if (r && quiet)
+        return CTL_EXIT_UNAVAILABLE;
     if (r == -ENOENT || r == -ECONNREFUSED)
         return ctl_fail(CTL_EXIT_UNAVAILABLE,
                         "%s: nobody listens there: is acme-guardiand running?",
@@ -115,8 +119,10 @@ int ctl_daemon_call_within(struct ctl_daemon *d, const char *method,
     r = varlink_client_call(d->client, buf_str(&name), bytes_from_str(text),
                             timeout_ms, &error, &answer);
     if (r)
-        return report_transport(method, r);
-    if (error)
+        return d->quiet ? CTL_EXIT_UNAVAILABLE : report_transport(method, r);
+    if (error && d->quiet)
+        code = CTL_EXIT_UNAVAILABLE;
+    else if (error)
         code = ctl_error_report(d->context, error, answer);
     else if (ret)
         *ret = TAKE_PTR(answer);
@@ -153,10 +159,10 @@ int ctl_daemon_watch(struct ctl_daemon *d, const char *method,
     return code;
 }
 
-int ctl_once(const struct ctl_context *c, enum ctl_socket socket,
-             const char *method, json_t *parameters, json_t **ret)
+static int once(const struct ctl_context *c, enum ctl_socket socket, bool quiet,
+                const char *method, json_t *parameters, json_t **ret)
 {
-    CLEANUP_CTL_DAEMON struct ctl_daemon d = { 0 };
+    CLEANUP_CTL_DAEMON struct ctl_daemon d = { .quiet = quiet };
     int r;
 
     r = ctl_daemon_open(c, socket, &d);
@@ -165,4 +171,16 @@ int ctl_once(const struct ctl_context *c, enum ctl_socket socket,
         return r;
     }
     return ctl_daemon_call(&d, method, parameters, ret);
+}
+
+int ctl_once(const struct ctl_context *c, enum ctl_socket socket,
+             const char *method, json_t *parameters, json_t **ret)
+{
+    return once(c, socket, false, method, parameters, ret);
+}
+
+int ctl_try(const struct ctl_context *c, enum ctl_socket socket,
+            const char *method, json_t *parameters, json_t **ret)
+{
+    return once(c, socket, true, method, parameters, ret);
 }

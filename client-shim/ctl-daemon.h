@@ -21,6 +21,7 @@ struct ctl_daemon {
     const struct ctl_context *context;
     enum ctl_socket socket;
     struct varlink_client *client;
+    bool quiet; /* errors are not printed: there is another way to go */
 };
 #define CLEANUP_CTL_DAEMON CLEANUP(ctl_daemon_deinit)
 void ctl_daemon_deinit(struct ctl_daemon *d);
@@ -52,6 +53,10 @@ int ctl_daemon_watch(struct ctl_daemon *d, const char *method,
 /* ctl_once() - connect, call, close: what most commands do. */
 int ctl_once(const struct ctl_context *c, enum ctl_socket socket,
              const char *method, json_t *parameters, json_t **ret) MUST_CHECK;
+
+/* ctl_try() - the same without a word when it fails. */
+int ctl_try(const struct ctl_context *c, enum ctl_socket socket,
+            const char *method, json_t *parameters, json_t **ret) MUST_CHECK;
 
 /* ctl_settings() - of --config; prints what is wrong with them. */
 int ctl_settings(const struct ctl_context *c, struct settings **ret) MUST_CHECK;
