@@ -2,6 +2,7 @@
 #pragma once
 
 #include "acme/account.h"
+#include "acme/identifiers.h"
 
 /*
  * The closed reading of PKCS#10 requests and certificates (design section 7):
@@ -9,7 +10,8 @@
  */
 
 #define CSR_MAX (16 * 1024)
-#define CSR_NAMES_MAX 100
+#define CSR_NAMES_MAX IDENTIFIERS_MAX
+#define CSR_EXTENSIONS_MAX 32
 
 enum csr_key_type {
     CSR_KEY_UNSET = 0,
@@ -19,29 +21,6 @@ enum csr_key_type {
     CSR_KEY_RSA, /* rsa_bits says how long */
     CSR_KEY_ED25519,
 };
-
-enum identifier_type {
-    IDENTIFIER_UNSET = 0,
-    IDENTIFIER_DNS,
-    IDENTIFIER_IP,
-};
-
-/* One identifier (RFC 8555 section 9.7.7, RFC 8738). */
-struct identifier {
-    enum identifier_type type;
-    char *value;      /* "*.example.com" keeps its star; IP canonical text */
-    uint8_t addr[16]; /* IP only */
-    size_t addr_len;  /* 4 or 16 */
-};
-
-struct identifiers {
-    struct identifier *items;
-    size_t n;
-};
-
-int identifiers_add(struct identifiers *ids, enum identifier_type type,
-                    struct bytes value, struct refusal *ret_refusal) MUST_CHECK;
-void identifiers_deinit(struct identifiers *ids);
 
 struct csr {
     struct identifiers names; /* union of CN and SANs, no duplicates, >= 1 */

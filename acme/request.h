@@ -36,7 +36,7 @@ struct acme_request {
     char *replaces;     /* ORDER (RFC 9773 section 5), or NULL */
     int64_t not_before; /* ORDER, seconds since 1970, 0 if absent */
     int64_t not_after;
-    struct csr csr; /* FINALIZE: key type, subject, extensions */
+    struct csr csr; /* FINALIZE; its names are in identifiers above */
 };
 
 /**
@@ -59,6 +59,8 @@ DEFINE_CLEANUP(struct acme_request *, acme_request_free)
  * @by_jwk: with the public key instead of the account URL
  *
  * Appends its base64url form to @ret.
+ *
+ * Return: 0; -EINVAL without an account URL to be the kid; -ENOMEM.
  */
 int acme_protected(const struct acme_account *account, bool by_jwk,
                    struct bytes nonce, struct bytes url,
