@@ -3,9 +3,10 @@
 /*
  * bench-cryptoki MODULE TOKEN PIN LABEL CLIENTS SECONDS
  *
- * ES256 by plain Cryptoki calls: SHA-256 of a newOrder's signing input, C_SignInit
- * and C_Sign, CLIENTS processes of one session each. With SoftHSM2 as MODULE this
- * is the limit; with p11-kit-client.so it is `p11-kit server` over its socket.
+ * ES256 by plain Cryptoki calls: SHA-256 of a newOrder's signing input,
+ * C_SignInit and C_Sign, CLIENTS processes of one session each. With SoftHSM2
+ * as MODULE this is the limit; with p11-kit-client.so it is `p11-kit server`
+ * over its socket.
  */
 #include <dlfcn.h>
 #include <stdio.h>

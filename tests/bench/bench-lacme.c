@@ -4,8 +4,9 @@
  * bench-lacme SOCKET URL CLIENTS SECONDS
  *
  * The client's side of lacme-accountd's protocol: greeting, then signing input
- * and signature, a line each. It serves one connection at a time, so each request
- * here is a connection, greeting included, as soon as there are several clients.
+ * and signature, a line each. It serves one connection at a time, so each
+ * request here is a connection, greeting included, as soon as there are several
+ * clients.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,8 +4,9 @@
 #include <stdint.h>
 
 /*
- * Closed-loop clients, each a process of its own: open() once, then call() until
- * the time is up. Processes, not threads, since the peers' clients are that.
+ * Closed-loop clients, each a process of its own: open() once, then call()
+ * until the time is up. Processes, not threads, since the peers' clients are
+ * that.
  */
 
 struct bench_side {
