@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "pkcs11/connection.h"
+#include "pkcs11/init-sealed.h"
 #include "pkcs11/supervise.h"
 
 #define FD_MAX 65535
@@ -28,6 +29,9 @@ struct options {
 static void usage(FILE *to)
 {
     fputs("Usage: acme-guardian-token [--config DIR] [--fd N] NAME\n"
+          "       acme-guardian-token init-sealed [--config DIR] "
+          "[--no-recovery] NAME\n"
+          "       acme-guardian-token reseal [--config DIR] NAME\n"
           "\n"
           "Serves the token NAME of guardian.conf to acme-guardiand, over a\n"
           "connected socket (--fd) or one passed by systemd. "
@@ -124,6 +128,11 @@ int main(int argc, char **argv)
 {
     struct options options = { .config_dir = SETTINGS_DIR, .fd = -1 };
     int code;
+
+    if (argc > 1 && strcmp(argv[1], "init-sealed") == 0)
+        return init_sealed_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "reseal") == 0)
+        return reseal_main(argc - 1, argv + 1);
 
     log_init("acme-guardian-token", false);
     code = parse(argc, argv, &options);
