@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/accounts.h"
+
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "base/log.h"
+#include "daemon/guardian.h"
+#include "daemon/message-ids.h"
+
+static void account_free(struct account *a)
+{
+    if (!a)
+        return;
+    store_account_deinit(&a->row);
+    free(a->unresolved);
+    free(a);
+}
+
+void accounts_deinit(struct accounts *a)
+{
+    for (size_t i = 0; i < a->n; i++)
+        account_free(a->items[i]);
+    free(a->items);
+    *a = (struct accounts){ 0 };
+}
+
+/* What the readers go by follows from the row. */
+static void account_settle(struct guardian *g, struct account *a)
+{
+    a->row.acme.valid =
+        a->row.status == ACCOUNT_VALID && a->row.acme.account_url;
+    a->row.suspended = suspend_account(&g->suspend, a->row.acme.name);
+    a->token = a->row.token ? guardian_token(g, a->row.token) : NULL;
+}
+
+/* The place of @name, or where it belongs. */
+static size_t accounts_place(const struct accounts *a, const char *name,
+                             bool *ret_found)
+{
+    size_t lo = 0;
+    size_t hi = a->n;
+
+    *ret_found = false;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        int c = strcmp(name, a->items[mid]->row.acme.name);
+
+        if (c == 0) {
+            *ret_found = true;
+            return mid;
+        }
+        if (c < 0)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return lo;
+}
+
+/* Takes the row over on success. */
+static int accounts_insert(struct guardian *g, struct store_account *row,
+                           struct account **ret)
+{
+    struct accounts *as = &g->accounts;
+    struct account **more;
+    struct account *a;
+    bool found;
+    size_t at = accounts_place(as, row->acme.name, &found);
+
+    if (found)
+        return STORE_E_EXISTS;
+    more = reallocarray(as->items, as->n + 1, sizeof(struct account *));
+    if (!more)
+        return -ENOMEM;
+    as->items = more;
+    a = calloc(1, sizeof(*a));
+    if (!a)
+        return -ENOMEM;
+    a->row = *row;
+    *row = (struct store_account){ 0 };
+    account_settle(g, a);
+    memmove(more + at + 1, more + at, (as->n - at) * sizeof(struct account *));
+    more[at] = a;
+    as->n++;
+    *ret = a;
+    return 0;
+}
+
+int accounts_load(struct guardian *g)
+{
+    struct store_account *rows = NULL;
+    struct account *a;
+    size_t n = 0;
+    int r;
+
+    r = store_accounts(g->store, &rows, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (r == 0)
+            r = accounts_insert(g, &rows[i], &a);
+        store_account_deinit(&rows[i]);
+    }
+    free(rows);
+    return r;
+}
+
+struct account *accounts_find(const struct accounts *a, const char *name)
+{
+    bool found;
+    size_t at = accounts_place(a, name, &found);
+
+    return found ? a->items[at] : NULL;
+}
+
+int accounts_add(struct guardian *g, const struct store_account *row,
+                 struct account **ret)
+{
+    struct store_account copy = { 0 };
+    int r;
+
+    if (accounts_find(&g->accounts, row->acme.name))
+        return STORE_E_EXISTS;
+    r = store_account_copy(row, &copy);
+    if (r)
+        return r;
+    r = store_account_add(g->store, row);
+    if (r == 0)
+        r = accounts_insert(g, &copy, ret);
+    store_account_deinit(&copy);
+    return r;
+}
+
+int accounts_update(struct guardian *g, struct account *a,
+                    const struct store_account *row)
+{
+    struct store_account copy = { 0 };
+    int r;
+
+    r = store_account_copy(row, &copy);
+    if (r)
+        return r;
+    r = store_account_update(g->store, row);
+    if (r) {
+        store_account_deinit(&copy);
+        return r;
+    }
+    store_account_deinit(&a->row);
+    a->row = copy;
+    account_settle(g, a);
+    return 0;
+}
+
+enum account_status account_status(const struct account *a)
+{
+    return a->unresolved ? ACCOUNT_NEEDS_RESOLVE : a->row.status;
+}
+
+void account_set_unresolved(struct account *a, const char *why)
+{
+    char *copy;
+
+    if (!why && !a->unresolved)
+        return;
+    if (why && a->unresolved && strcmp(why, a->unresolved) == 0)
+        return;
+    copy = why ? strdup(why) : NULL;
+    if (why && !copy)
+        return; /* said again at the next look */
+    free(a->unresolved);
+    a->unresolved = copy;
+    log_event(why ? LOG_WARNING : LOG_INFO, MSG_NEEDS_RESOLVE,
+              (struct log_field[]){ { "GUARDIAN_ACCOUNT", a->row.acme.name },
+                                    { "GUARDIAN_KEY", a->row.key_label },
+                                    { "GUARDIAN_DETAIL", why } },
+              3, "Account %s %s%s", a->row.acme.name,
+              why ? "needs to be resolved, nothing is signed for it: "
+                  : "agrees with its token again",
+              why ? why : "");
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/store.h"
+
+struct guardian;
+struct token;
+
+/*
+ * The accounts in memory: the registry's rows, and what is only true now. An
+ * account once loaded keeps its address until the daemon ends.
+ */
+struct account {
+    struct store_account row;
+    struct token *token; /* NULL: no such [Token] section */
+    /*
+     * Token and registry disagree (design section 9): why. NULL: they agree,
+     * or the token could not be asked yet, and then it does not sign either.
+     * Found out anew each time, never stored.
+     */
+    char *unresolved;
+};
+
+struct accounts {
+    struct account **items; /* by name */
+    size_t n;
+};
+
+/* accounts_load() - all rows of g->store. */
+int accounts_load(struct guardian *g) MUST_CHECK;
+void accounts_deinit(struct accounts *a);
+
+struct account *accounts_find(const struct accounts *a, const char *name);
+
+/* accounts_add() - registry first, then memory. STORE_E_EXISTS. */
+int accounts_add(struct guardian *g, const struct store_account *row,
+                 struct account **ret) MUST_CHECK;
+
+/* accounts_update() - the row of @a becomes @row, in the registry and here. */
+int accounts_update(struct guardian *g, struct account *a,
+                    const struct store_account *row) MUST_CHECK;
+
+/* account_status() - of the row, or ACCOUNT_NEEDS_RESOLVE. */
+enum account_status account_status(const struct account *a);
+
+/* account_set_unresolved() - @why NULL: token and registry agree. */
+void account_set_unresolved(struct account *a, const char *why);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <jansson.h>
+
+#include "daemon/admin.h"
+
+/* What the methods of org.acmeguardian.Admin share. */
+
+/* The methods, by file. */
+#define ADMIN_METHOD(fn)                                                       \
+    void fn(struct varlink_call *call, const json_t *parameters, void *userdata)
+
+ADMIN_METHOD(admin_on_status); /* admin-status.c */
+ADMIN_METHOD(admin_on_reload); /* admin-control.c */
+ADMIN_METHOD(admin_on_suspend);
+ADMIN_METHOD(admin_on_resume);
+ADMIN_METHOD(admin_on_audit_rotate); /* admin-audit.c */
+ADMIN_METHOD(admin_on_audit_head);
+ADMIN_METHOD(admin_on_audit_take_first_key);
+ADMIN_METHOD(admin_on_watch);
+ADMIN_METHOD(admin_on_token_list); /* admin-token.c */
+ADMIN_METHOD(admin_on_token_unlock);
+ADMIN_METHOD(admin_on_token_check);    /* admin-check.c */
+ADMIN_METHOD(admin_on_account_create); /* admin-create.c */
+ADMIN_METHOD(admin_on_account_list);   /* admin-account.c */
+ADMIN_METHOD(admin_on_account_show);
+ADMIN_METHOD(admin_on_account_set_directory);
+ADMIN_METHOD(admin_on_account_registered);
+ADMIN_METHOD(admin_on_account_deactivated);
+ADMIN_METHOD(admin_on_account_sign_registration); /* admin-sign.c */
+ADMIN_METHOD(admin_on_account_sign_deactivation);
+
+/* Whom or what a call is about; each may be NULL. Borrowed. */
+struct admin_subject {
+    const char *account;
+    const char *detail;
+    const uint8_t *input_sha256; /* of what is signed for it */
+};
+
+/**
+ * admin_note() - look: the audit line of a call that changes nothing
+ *
+ * The call goes on when the line cannot be written.
+ */
+void admin_note(struct guardian *g, struct varlink_call *call,
+                const struct admin_subject *subject);
+
+/**
+ * admin_begin() - change: the audit line that comes before anything happens
+ *
+ * False: it could not be written, and AuditUnavailable was answered.
+ */
+bool admin_begin(struct guardian *g, struct varlink_call *call,
+                 const struct admin_subject *subject) MUST_CHECK;
+
+/* Errors. Those that take JSON steal it. */
+void admin_error(struct varlink_call *call, const char *name,
+                 json_t *parameters);
+void admin_error_no_account(struct varlink_call *call, const char *name);
+void admin_error_no_token(struct varlink_call *call, const char *name);
+void admin_error_value(struct varlink_call *call, const char *parameter,
+                       const char *text);
+void admin_error_state(struct varlink_call *call, const char *state,
+                       const char *text);
+void admin_error_token(struct varlink_call *call, const struct token_answer *a);
+/* admin_error_busy() - a failure of ours. */
+void admin_error_busy(struct varlink_call *call);
+
+/* admin_time() - RFC 3339; null for 0. */
+json_t *admin_time(int64_t s);
+
+/* Type Account, Token, and a key's attributes as names. NULL: no memory. */
+json_t *admin_account_json(const struct account *a);
+json_t *admin_token_json(const struct token *t);
+json_t *admin_attrs_json(uint32_t attrs);
+json_t *admin_unproven_json(uint32_t attrs);
+
+/* admin_reply_account() - the answer (account: Account). */
+void admin_reply_account(struct varlink_call *call, const struct account *a);

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "daemon/admin-call.h"
+#include "daemon/message-ids.h"
+#include "daemon/params.h"
+#include "daemon/reload.h"
+
+/* Reload, Suspend, Resume. */
+
+static const char reload_note[] =
+    "Signatures already given stay valid until their nonces are spent.";
+
+ADMIN_METHOD(admin_on_reload)
+{
+    struct guardian *g = userdata;
+    struct errmsg e = { 0 };
+    uint8_t hash[32];
+    char hex[65];
+
+    if (!params_take(call, parameters, NULL, 0) ||
+        !admin_begin(g, call, &(struct admin_subject){ 0 }))
+        return;
+    if (reload_policy(g, &e)) {
+        admin_error(call, "ConfigurationInvalid",
+                    json_pack("{s:s,s:i,s:s}", "file", e.file, "line",
+                              (int)e.line, "text", e.text));
+        return;
+    }
+    policy_set_hash(g->policy, hash);
+    for (size_t i = 0; i < sizeof(hash); i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+    varlink_reply_json(
+        call, json_pack("{s:s,s:I,s:I,s:s}", "policyHash", hex, "ruleSets",
+                        (json_int_t)policy_set_n_rulesets(g->policy), "names",
+                        (json_int_t)policy_set_n_names(g->policy), "note",
+                        reload_note));
+}
+
+struct scope {
+    const char *scope, *name;
+};
+
+static bool take_scope(struct guardian *g, struct varlink_call *call,
+                       const json_t *parameters, struct scope *ret)
+{
+    const struct param params[] = {
+        { "scope", PARAM_STRING, false, { .string = &ret->scope } },
+        { "name", PARAM_STRING, true, { .string = &ret->name } },
+    };
+
+    if (!params_take(call, parameters, params, ARRAY_LEN(params)))
+        return false;
+    if (!suspend_scope_ok(ret->scope, ret->name)) {
+        admin_error_value(call, "scope",
+                          "takes all, account with its name, or client with "
+                          "its uid");
+        return false;
+    }
+    if (strcmp(ret->scope, "account") == 0 &&
+        !accounts_find(&g->accounts, ret->name)) {
+        admin_error_no_account(call, ret->name);
+        return false;
+    }
+    return true;
+}
+
+/* The registry has it; now the same in memory. */
+static int scope_changed(struct guardian *g, const struct varlink_call *call,
+                         const struct scope *s, const char *what)
+{
+    int r;
+
+    r = suspend_load(&g->suspend, g->store);
+    for (size_t i = 0; r == 0 && i < g->accounts.n; i++) {
+        struct store_account *row = &g->accounts.items[i]->row;
+
+        row->suspended = suspend_account(&g->suspend, row->acme.name);
+    }
+    log_event(LOG_WARNING, MSG_SUSPENDED,
+              (struct log_field[]){ { "GUARDIAN_DETAIL", s->scope },
+                                    { "GUARDIAN_ACCOUNT", s->name } },
+              2, "%s by uid %u: %s%s%s", what, varlink_call_peer(call)->uid,
+              s->scope, s->name ? " " : "", s->name ? s->name : "");
+    return r;
+}
+
+static void format_scope(const struct scope *s, char *text, size_t len)
+{
+    (void)snprintf(text, len, "%s%s%s", s->scope, s->name ? " " : "",
+                   s->name ? s->name : "");
+}
+
+ADMIN_METHOD(admin_on_suspend)
+{
+    struct guardian *g = userdata;
+    struct scope s = { 0 };
+    char detail[128], by[32];
+    int r;
+
+    if (!take_scope(g, call, parameters, &s))
+        return;
+    format_scope(&s, detail, sizeof(detail));
+    /* It only takes away: an audit log that is full must not prevent it. */
+    admin_note(g, call, &(struct admin_subject){ .detail = detail });
+    (void)snprintf(by, sizeof(by), "uid %u", varlink_call_peer(call)->uid);
+    r = store_suspend(g->store, &(struct store_suspension){
+                                    /* The registry only reads them. */
+                                    .scope = (char *)(uintptr_t)s.scope,
+                                    .name = (char *)(uintptr_t)s.name,
+                                    .since_s = time(NULL),
+                                    .by = by });
+    if (r == 0 || r == STORE_E_EXISTS)
+        r = scope_changed(g, call, &s, "Suspended");
+    if (r)
+        admin_error_busy(call);
+    else
+        varlink_reply(call, (struct bytes){ 0 });
+}
+
+ADMIN_METHOD(admin_on_resume)
+{
+    struct guardian *g = userdata;
+    struct scope s = { 0 };
+    char detail[128];
+    int r;
+
+    if (!take_scope(g, call, parameters, &s))
+        return;
+    format_scope(&s, detail, sizeof(detail));
+    if (!admin_begin(g, call, &(struct admin_subject){ .detail = detail }))
+        return;
+    r = store_resume(g->store, s.scope, s.name);
+    if (r == STORE_E_MISSING) {
+        admin_error_state(call, "active", "it was not suspended");
+        return;
+    }
+    if (r == 0)
+        r = scope_changed(g, call, &s, "Resumed");
+    if (r)
+        admin_error_busy(call);
+    else
+        varlink_reply(call, (struct bytes){ 0 });
+}

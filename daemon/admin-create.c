@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/admin-call.h"
+#include "daemon/label.h"
+#include "daemon/params.h"
+
+/*
+ * AccountCreate: a key on the token, then a row. The parameters stay valid
+ * until the answer, so the draft below borrows from them. A key that an earlier
+ * try left behind (a crash between key and row) is taken up again: no account
+ * uses it, and it is of our instance.
+ */
+
+struct create {
+    struct guardian *guardian;
+    struct varlink_call *call;
+    struct token *token;
+    enum jws_alg alg;
+    int64_t rsa_bits;
+    const char *existing; /* URI, or NULL */
+    bool taken_up;        /* the label was there before */
+    struct buf label;
+    struct store_account row; /* strings borrowed, lists owned */
+};
+
+static void create_free(struct create *c)
+{
+    free(c->row.acme.origins);
+    free(c->row.acme.challenge_members);
+    buf_deinit(&c->label);
+    free(c);
+}
+
+static void create_done(struct create *c, const struct account *a)
+{
+    admin_reply_account(c->call, a);
+    create_free(c);
+}
+
+static void create_fail_value(struct create *c, const char *parameter,
+                              const char *text)
+{
+    admin_error_value(c->call, parameter, text);
+    create_free(c);
+}
+
+static void create_fail_token(struct create *c, const struct token_answer *a)
+{
+    admin_error_token(c->call, a);
+    create_free(c);
+}
+
+/* The account that has this key already, or NULL. */
+static const struct account *find_key(const struct guardian *g,
+                                      const struct jwk *jwk)
+{
+    for (size_t i = 0; i < g->accounts.n; i++) {
+        if (jwk_eq(&g->accounts.items[i]->row.acme.jwk, jwk))
+            return g->accounts.items[i];
+    }
+    return NULL;
+}
+
+static const char *create_add(struct create *c)
+{
+    struct account *a = NULL;
+    int r;
+
+    c->row.created_s = time(NULL);
+    c->row.status = ACCOUNT_CREATED;
+    c->row.generation = 1;
+    r = accounts_add(c->guardian, &c->row, &a);
+    if (r == STORE_E_EXISTS)
+        return "AccountExists";
+    if (r)
+        return "Busy";
+    create_done(c, a);
+    return NULL;
+}
+
+static void create_store(struct create *c)
+{
+    const char *error = create_add(c);
+
+    if (!error)
+        return;
+    if (strcmp(error, "Busy") == 0)
+        admin_error_busy(c->call);
+    else
+        admin_error(c->call, error,
+                    json_pack("{s:s}", "name", c->row.acme.name));
+    create_free(c);
+}
+
+static unsigned rsa_bits(const struct jwk *jwk)
+{
+    return (unsigned)jwk->n_len * 8;
+}
+
+/* The key that the token has made or found. */
+static void create_take_key(struct create *c, struct token_key *key)
+{
+    struct acme_account *acme = &c->row.acme;
+    const struct account *other;
+    char text[128];
+
+    key->label[sizeof(key->label) - 1] = '\0';
+    if (key->spki_len > sizeof(key->spki) ||
+        jwk_from_spki((struct bytes){ key->spki, key->spki_len }, &acme->jwk) ||
+        jwk_thumbprint_text(&acme->jwk, acme->thumbprint)) {
+        create_fail_token(
+            c, &(struct token_answer){
+                   .result = TOKEN_S_KEY_UNFIT,
+                   .text = "the token gave a public key of no known type" });
+        return;
+    }
+    if (jwk_alg(&acme->jwk) != c->alg ||
+        (c->rsa_bits && rsa_bits(&acme->jwk) != c->rsa_bits)) {
+        create_fail_value(c, c->existing ? "existingKey" : "alg",
+                          "the key on the token is of another kind");
+        return;
+    }
+    other = find_key(c->guardian, &acme->jwk);
+    if (other) {
+        (void)snprintf(text, sizeof(text), "account %s has this key",
+                       other->row.acme.name);
+        create_fail_value(c, c->existing ? "existingKey" : "name", text);
+        return;
+    }
+    c->row.key_attrs = key->attrs;
+    c->row.key_attrs_known = key->attrs_known;
+    c->row.key_label = key->label;
+    create_store(c);
+}
+
+static void create_on_key(const struct token_answer *a, void *userdata)
+{
+    struct create *c = userdata;
+    struct token_key key;
+
+    if (a->r == 0 && a->result == TOKEN_S_EXISTS && !c->taken_up) {
+        c->taken_up = true;
+        token_send(c->token,
+                   &(struct token_ask){ .op = TOKEN_OP_FIND,
+                                        .label = buf_str(&c->label) },
+                   create_on_key, c);
+        return;
+    }
+    if (!token_answer_ok(a)) {
+        create_fail_token(c, a);
+        return;
+    }
+    if (a->data.len != sizeof(key)) {
+        create_fail_token(c,
+                          &(struct token_answer){ .result = TOKEN_S_PROTOCOL,
+                                                  .text = "no key came back" });
+        return;
+    }
+    memcpy(&key, a->data.data, sizeof(key));
+    create_take_key(c, &key);
+}
+
+static void create_ask(struct create *c)
+{
+    const struct guardian *g = c->guardian;
+    struct token_ask ask = { .op = TOKEN_OP_GENERATE,
+                             .alg = c->alg,
+                             .rsa_bits = (unsigned)c->rsa_bits };
+
+    if (c->existing) {
+        ask = (struct token_ask){ .op = TOKEN_OP_FIND_URI,
+                                  .data = bytes_from_str(c->existing) };
+    } else if (label_format(token_settings(c->token)->key_prefix,
+                            store_instance(g->store), c->row.acme.name, 1,
+                            &c->label)) {
+        admin_error_busy(c->call);
+        create_free(c);
+        return;
+    }
+    ask.label = c->existing ? NULL : buf_str(&c->label);
+    token_send(c->token, &ask, create_on_key, c);
+}
+
+/* ---- parameters ---- */
+
+static int borrow_list(const json_t *array, size_t max, char ***ret)
+{
+    size_t n = json_array_size(array);
+
+    if (n == 0)
+        return 0;
+    if (n > max)
+        return -E2BIG;
+    *ret = calloc(n + 1, sizeof(char *));
+    if (!*ret)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        (*ret)[i] = (char *)(uintptr_t)json_string_value(
+            json_array_get(array, i)); /* only copied from */
+    return 0;
+}
+
+/*
+ * The account's own rules are those of acme_account_check(), which wants
+ * endpoints; the directory is only fetched later, so these stand in.
+ */
+static int check_draft(const struct acme_account *draft,
+                       struct refusal *ret_refusal)
+{
+    char urls[3][ACME_URL_MAX + 4];
+    struct acme_account a = *draft;
+    size_t len = strlen(a.directory_url);
+
+    if (len > ACME_URL_MAX)
+        return refuse(ret_refusal, REASON_BAD_URL, "a URL is at most %d octets",
+                      ACME_URL_MAX);
+    while (len > 0 && a.directory_url[len - 1] == '/')
+        len--;
+    for (int i = 0; i < 3; i++)
+        (void)snprintf(urls[i], sizeof(urls[i]), "%.*s/%d", (int)len,
+                       a.directory_url, i);
+    a.directory.new_nonce = urls[0];
+    a.directory.new_account = urls[1];
+    a.directory.new_order = urls[2];
+    return acme_account_check(&a, ret_refusal);
+}
+
+struct create_params {
+    const char *name, *token, *alg, *existing, *directory;
+    const json_t *origins, *challenge_members;
+    int64_t rsa_bits;
+    bool allow_query, allow_http_loopback;
+};
+
+/* NULL when all is well; else the parameter, with words in @text. */
+static const char *create_check(struct create *c, const struct create_params *p,
+                                char *text, size_t len)
+{
+    struct refusal refusal = { 0 };
+
+    (void)snprintf(text, len, "%s", "");
+    if (!settings_name_ok(p->name)) {
+        (void)snprintf(text, len, "is 1 to 32 of a-z 0-9 . _ -");
+        return "name";
+    }
+    c->alg = jws_alg_parse(bytes_from_str(p->alg));
+    if (c->alg == JWS_ALG_UNSET) {
+        (void)snprintf(text, len, "is one of ES256, ES384, RS256, EdDSA");
+        return "alg";
+    }
+    c->rsa_bits = p->rsa_bits;
+    if (c->alg == JWS_ALG_RS256 && !p->rsa_bits && !p->existing)
+        c->rsa_bits = 2048;
+    if (c->rsa_bits &&
+        (c->alg != JWS_ALG_RS256 ||
+         (c->rsa_bits != 2048 && c->rsa_bits != 3072 && c->rsa_bits != 4096))) {
+        (void)snprintf(text, len, "is 2048, 3072 or 4096, with RS256 only");
+        return "rsaBits";
+    }
+    if (p->existing && strlen(p->existing) > TOKEN_DATA_MAX / 16)
+        return "existingKey";
+    if (borrow_list(p->origins, ACME_ORIGINS_MAX, &c->row.acme.origins))
+        return "origins";
+    if (borrow_list(p->challenge_members, ACME_CHALLENGE_MEMBERS_MAX,
+                    &c->row.acme.challenge_members))
+        return "challengeMembers";
+    c->row.acme.name = (char *)(uintptr_t)p->name;
+    c->row.acme.directory_url = (char *)(uintptr_t)p->directory;
+    c->row.acme.allow_query = p->allow_query;
+    c->row.acme.allow_http_loopback = p->allow_http_loopback;
+    c->row.token = (char *)(uintptr_t)p->token;
+    c->existing = p->existing;
+    if (check_draft(&c->row.acme, &refusal)) {
+        (void)snprintf(text, len, "%s: %s", reason_code(refusal.reason),
+                       refusal.detail);
+        return "directory";
+    }
+    return NULL;
+}
+
+static void create_begin(struct create *c, const struct create_params *p)
+{
+    char text[REFUSAL_DETAIL_MAX + 64];
+    const char *bad = create_check(c, p, text, sizeof(text));
+
+    if (bad) {
+        create_fail_value(c, bad, text);
+        return;
+    }
+    if (accounts_find(&c->guardian->accounts, p->name)) {
+        admin_error(c->call, "AccountExists",
+                    json_pack("{s:s}", "name", p->name));
+        create_free(c);
+        return;
+    }
+    if (!admin_begin(c->guardian, c->call,
+                     &(struct admin_subject){ .account = p->name,
+                                              .detail = p->token })) {
+        create_free(c);
+        return;
+    }
+    create_ask(c);
+}
+
+ADMIN_METHOD(admin_on_account_create)
+{
+    struct create_params p = { 0 };
+    const struct param params[] = {
+        { "name", PARAM_STRING, false, { .string = &p.name } },
+        { "token", PARAM_STRING, false, { .string = &p.token } },
+        { "alg", PARAM_STRING, false, { .string = &p.alg } },
+        { "rsaBits", PARAM_NUMBER, true, { .number = &p.rsa_bits } },
+        { "existingKey", PARAM_STRING, true, { .string = &p.existing } },
+        { "directory", PARAM_STRING, false, { .string = &p.directory } },
+        { "origins", PARAM_STRINGS, true, { .json = &p.origins } },
+        { "challengeMembers",
+          PARAM_STRINGS,
+          true,
+          { .json = &p.challenge_members } },
+        { "allowQuery", PARAM_BOOL, true, { .flag = &p.allow_query } },
+        { "allowHttpLoopback",
+          PARAM_BOOL,
+          true,
+          { .flag = &p.allow_http_loopback } },
+    };
+    struct guardian *g = userdata;
+    struct create *c;
+    struct token *t;
+
+    if (!params_take(call, parameters, params, ARRAY_LEN(params)))
+        return;
+    t = guardian_token(g, p.token);
+    if (!t) {
+        admin_error_no_token(call, p.token);
+        return;
+    }
+    c = calloc(1, sizeof(*c));
+    if (!c) {
+        admin_error_busy(call);
+        return;
+    }
+    *c = (struct create){ .guardian = g, .call = call, .token = t };
+    create_begin(c, &p);
+}

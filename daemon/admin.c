@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/admin-call.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "daemon/message-ids.h"
+#include "ipc/interfaces.h"
+
+/*
+ * Idea: each method names the role it needs in the table at the end; nothing
+ * else decides who may call it. Each call is in the audit log, and one that
+ * changes something is there before it does.
+ */
+
+static const char *admin_method(const struct varlink_call *call)
+{
+    const char *dot = strrchr(varlink_call_method(call), '.');
+
+    return dot ? dot + 1 : varlink_call_method(call);
+}
+
+static void admin_journal(const struct varlink_call *call, const char *verdict,
+                          const struct admin_subject *subject)
+{
+    const struct peer *peer = varlink_call_peer(call);
+    char uid[16], pid[16];
+
+    (void)snprintf(uid, sizeof(uid), "%u", peer->uid);
+    (void)snprintf(pid, sizeof(pid), "%d", (int)peer->pid);
+    log_event(
+        LOG_INFO, MSG_ADMIN,
+        (struct log_field[]){ { "GUARDIAN_PEER_UID", uid },
+                              { "GUARDIAN_PEER_PID", pid },
+                              { "GUARDIAN_OPERATION", admin_method(call) },
+                              { "GUARDIAN_ACCOUNT", subject->account },
+                              { "GUARDIAN_VERDICT", verdict },
+                              { "GUARDIAN_DETAIL", subject->detail } },
+        6, "%s by uid %u: %s%s%s", admin_method(call), peer->uid, verdict,
+        subject->account ? ", account " : "",
+        subject->account ? subject->account : "");
+}
+
+static struct audit_event admin_event(const struct varlink_call *call,
+                                      const char *verdict,
+                                      const struct admin_subject *subject)
+{
+    return (struct audit_event){ .type = AUDIT_ADMIN,
+                                 .peer = varlink_call_peer(call),
+                                 .account = subject->account,
+                                 .operation = admin_method(call),
+                                 .verdict = verdict,
+                                 .detail = subject->detail,
+                                 .input_sha256 = subject->input_sha256 };
+}
+
+void admin_note(struct guardian *g, struct varlink_call *call,
+                const struct admin_subject *subject)
+{
+    struct audit_event event = admin_event(call, "allowed", subject);
+    struct audit *audit = guardian_audit(g);
+
+    if (audit && audit_write(audit, &event))
+        log_msg(LOG_WARNING, "The audit log cannot be written");
+}
+
+bool admin_begin(struct guardian *g, struct varlink_call *call,
+                 const struct admin_subject *subject)
+{
+    struct audit_event event = admin_event(call, "allowed", subject);
+    struct audit *audit = guardian_audit(g);
+
+    if (!audit || audit_write(audit, &event)) {
+        admin_error(call, "AuditUnavailable", json_object());
+        return false;
+    }
+    admin_journal(call, "allowed", subject);
+    return true;
+}
+
+void admin_error(struct varlink_call *call, const char *name,
+                 json_t *parameters)
+{
+    char full[96];
+    char *text;
+
+    (void)snprintf(full, sizeof(full), ADMIN_INTERFACE ".%s", name);
+    text = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
+    json_decref(parameters);
+    varlink_error(call, full, bytes_from_str(text ? text : "{}"));
+    free(text);
+}
+
+void admin_error_no_account(struct varlink_call *call, const char *name)
+{
+    admin_error(call, "NoSuchAccount", json_pack("{s:s}", "name", name));
+}
+
+void admin_error_no_token(struct varlink_call *call, const char *name)
+{
+    admin_error(call, "NoSuchToken", json_pack("{s:s}", "name", name));
+}
+
+void admin_error_value(struct varlink_call *call, const char *parameter,
+                       const char *text)
+{
+    admin_error(call, "InvalidValue",
+                json_pack("{s:s,s:s}", "parameter", parameter, "text", text));
+}
+
+void admin_error_state(struct varlink_call *call, const char *state,
+                       const char *text)
+{
+    admin_error(call, "WrongState",
+                json_pack("{s:s,s:s}", "state", state, "text", text));
+}
+
+void admin_error_token(struct varlink_call *call, const struct token_answer *a)
+{
+    admin_error(call, "TokenFailed",
+                json_pack("{s:s,s:s}", "result", token_answer_code(a), "text",
+                          a->text ? a->text : ""));
+}
+
+void admin_error_busy(struct varlink_call *call)
+{
+    admin_error(call, "Busy", json_pack("{s:i}", "retryAfterMs", 1000));
+}
+
+json_t *admin_time(int64_t s)
+{
+    char text[32];
+    struct tm tm;
+    time_t t = s;
+
+    if (s == 0 || !gmtime_r(&t, &tm) ||
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        return json_null();
+    return json_string(text);
+}
+
+static int admin_authorise(struct varlink_call *call,
+                           const struct varlink_method *method, void *userdata)
+{
+    struct guardian *g = userdata;
+    struct audit_event event =
+        admin_event(call, "denied", &(struct admin_subject){ 0 });
+    struct audit *audit;
+    enum role needed = (enum role)method->tag;
+
+    if (roles_of(&g->roles, varlink_call_peer(call), &g->names.policy) >=
+        needed)
+        return 0;
+    audit = guardian_audit(g);
+    if (audit)
+        audit_write_refusal(audit, &event);
+    if (log_limit_take(&g->log_denied, g->event))
+        admin_journal(call, "denied", &(struct admin_subject){ 0 });
+    admin_error(call, "NotPermitted",
+                json_pack("{s:s}", "role", role_name(needed)));
+    return 1;
+}
+
+static const struct varlink_method methods[] = {
+    { "Status", admin_on_status, ROLE_MONITOR },
+    { "Reload", admin_on_reload, ROLE_OPS },
+    { "TokenList", admin_on_token_list, ROLE_MONITOR },
+    { "TokenCheck", admin_on_token_check, ROLE_OPS },
+    { "TokenUnlock", admin_on_token_unlock, ROLE_ADMIN },
+    { "AccountCreate", admin_on_account_create, ROLE_ADMIN },
+    { "AccountList", admin_on_account_list, ROLE_MONITOR },
+    { "AccountShow", admin_on_account_show, ROLE_MONITOR },
+    { "AccountSetDirectory", admin_on_account_set_directory, ROLE_ADMIN },
+    { "AccountSignRegistration", admin_on_account_sign_registration,
+      ROLE_ADMIN },
+    { "AccountRegistered", admin_on_account_registered, ROLE_ADMIN },
+    { "AccountSignDeactivation", admin_on_account_sign_deactivation,
+      ROLE_ADMIN },
+    { "AccountDeactivated", admin_on_account_deactivated, ROLE_ADMIN },
+    { "Suspend", admin_on_suspend, ROLE_ADMIN },
+    { "Resume", admin_on_resume, ROLE_ADMIN },
+    { "AuditRotate", admin_on_audit_rotate, ROLE_OPS },
+    { "AuditHead", admin_on_audit_head, ROLE_MONITOR },
+    { "AuditTakeFirstKey", admin_on_audit_take_first_key, ROLE_ADMIN },
+    { "Watch", admin_on_watch, ROLE_MONITOR },
+};
+
+int admin_register(struct guardian *g)
+{
+    g->admin = (struct varlink_interface){
+        .name = ADMIN_INTERFACE,
+        .description = varlink_org_acmeguardian_Admin,
+        .methods = methods,
+        .n_methods = ARRAY_LEN(methods),
+        .authorise = admin_authorise,
+        .userdata = g,
+    };
+    return varlink_server_add(g->varlink, &g->admin);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/guardian.h"
+
+/* org.acmeguardian.Admin on g->varlink. */
+
+#define ADMIN_INTERFACE "org.acmeguardian.Admin"
+
+int admin_register(struct guardian *g) MUST_CHECK;
+
+/* admin_stop() - end the streams that nothing else would end. */
+void admin_stop(struct guardian *g);

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/decide.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include <openssl/evp.h>
+
+#include "daemon/decision.h"
+#include "daemon/quota.h"
+
+struct policy_caller decide_caller(const struct peer *peer, const char *socket)
+{
+    return (struct policy_caller){
+        .uid = peer->uid,
+        .gids = peer->gids,
+        .n_gids = peer->n_gids,
+        .unit = peer->unit,
+        .unit_certain = peer->unit_certain,
+        .socket = socket,
+    };
+}
+
+int decide_rule(const struct policy_ruleset *rule, struct buf *ret)
+{
+    if (!rule)
+        return 0;
+    return buf_printf(ret, "%s:%u", policy_ruleset_file(rule),
+                      policy_ruleset_line(rule));
+}
+
+int decide_state(const struct guardian *g, const struct peer *peer,
+                 const struct account *a, struct refusal *ret_refusal)
+{
+    if (suspend_covers(&g->suspend, a->row.acme.name, peer->uid))
+        return refuse(ret_refusal, REASON_SUSPENDED, "%s",
+                      "suspended by an operator");
+    if (account_status(a) != ACCOUNT_VALID)
+        return refuse(ret_refusal, REASON_ACCOUNT_NOT_READY, "%s",
+                      account_status_name(account_status(a)));
+    return 0;
+}
+
+/* Requests whose outcome at the CA depends on the key that the client has in
+ * mind: a key authorization was or will be computed from it. */
+static bool depends_on_key(enum acme_op op)
+{
+    return op == ACME_OP_ORDER || op == ACME_OP_CHALLENGE ||
+           op == ACME_OP_LOOKUP;
+}
+
+static int decide_key(const struct decision *d, struct refusal *ret_refusal)
+{
+    const char *believed = d->in.thumbprint;
+
+    if (believed && depends_on_key(d->request->op) &&
+        strcmp(believed, d->in.account->row.acme.thumbprint) != 0)
+        return refuse(ret_refusal, REASON_KEY_CHANGED, "%s",
+                      "the account has another key now");
+    return 0;
+}
+
+static uint64_t wall_clock_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static bool decide_quota(const struct policy_ruleset *rule, void *userdata)
+{
+    struct decision *d = userdata;
+
+    return quota_allows(d->guardian->quota, policy_ruleset_id(rule),
+                        policy_ruleset_orders_per_day(rule), wall_clock_ms(),
+                        d->payload_sha256);
+}
+
+/* An order that cannot be counted is not signed. */
+static int decide_count(const struct decision *d)
+{
+    if (d->request->op != ACME_OP_ORDER)
+        return 0;
+    return quota_count(d->guardian->quota, d->rule_id, wall_clock_ms(),
+                       d->payload_sha256);
+}
+
+static int decide_policy(struct decision *d, struct refusal *ret_refusal)
+{
+    const struct guardian *g = d->guardian;
+    struct policy_caller caller = decide_caller(d->in.peer, d->in.socket);
+    struct policy_verdict v = { 0 };
+    int r;
+
+    r = policy_eval(g->policy, &caller, &g->names.policy,
+                    &d->in.account->row.acme, d->request, decide_quota, d, &v);
+    if (r)
+        return r;
+    r = decide_rule(v.rule, &d->rule);
+    if (r)
+        return r;
+    d->rule_id = v.rule ? policy_ruleset_id(v.rule) : NULL;
+    d->identifier = v.identifier;
+    if (v.reason == REASON_ORDERS_PER_DAY)
+        d->retry_after_ms = quota_retry_after_ms(
+            g->quota, d->rule_id, policy_ruleset_orders_per_day(v.rule),
+            wall_clock_ms());
+    if (!v.allowed)
+        return refuse(ret_refusal, v.reason, "%s",
+                      v.identifier ? v.identifier : "");
+    return 0;
+}
+
+static int sha256(struct bytes b, uint8_t ret[static 32])
+{
+    return EVP_Digest(b.data, b.len, ret, NULL, EVP_sha256(), NULL) == 1
+               ? 0
+               : -ENOMEM;
+}
+
+/* The octets that would be signed. */
+static int decide_compose(struct decision *d, struct refusal *ret_refusal)
+{
+    struct bytes head = d->in.protected_b64;
+    struct bytes payload = d->in.payload_b64;
+    int r;
+
+    if (head.len > REQUEST_MAX || payload.len > REQUEST_MAX ||
+        head.len + 1 + payload.len > REQUEST_MAX)
+        return refuse(ret_refusal, REASON_TOO_LARGE,
+                      "a request is at most %d octets", REQUEST_MAX);
+    r = buf_reserve(&d->input, head.len + 1 + payload.len);
+    if (r == 0)
+        r = buf_append(&d->input, head.data, head.len);
+    if (r == 0)
+        r = buf_append_char(&d->input, '.');
+    if (r == 0)
+        r = buf_append(&d->input, payload.data, payload.len);
+    if (r == 0)
+        r = sha256(buf_bytes(&d->input), d->input_sha256);
+    if (r == 0)
+        r = sha256(payload, d->payload_sha256);
+    return r;
+}
+
+static int decide_judge(struct decision *d, struct refusal *ret_refusal)
+{
+    const struct account *a = d->in.account;
+    int r;
+
+    r = decide_compose(d, ret_refusal);
+    if (r)
+        return r;
+    /* Without a directory there is nothing to read a request against. */
+    if (!a->row.acme.directory.new_order)
+        return refuse(ret_refusal, REASON_ACCOUNT_NOT_READY, "%s",
+                      account_status_name(account_status(a)));
+    r = acme_request_read(&a->row.acme, d->in.protected_b64, d->in.payload_b64,
+                          &d->request, ret_refusal);
+    if (r == 0)
+        r = decide_state(d->guardian, d->in.peer, a, ret_refusal);
+    if (r == 0)
+        r = decide_key(d, ret_refusal);
+    if (r == 0)
+        r = decide_policy(d, ret_refusal);
+    if (r == 0)
+        r = decision_write(d, ret_refusal);
+    return r ? r : decide_count(d);
+}
+
+static void decision_free(struct decision *d)
+{
+    acme_request_free(d->request);
+    buf_deinit(&d->input);
+    buf_deinit(&d->rule);
+    free(d);
+}
+
+static void decide_answer(struct decision *d, struct decide_outcome *o)
+{
+    const struct account *a = d->in.account;
+
+    o->operation = acme_op_name(d->request ? d->request->op : ACME_OP_UNSET);
+    o->identifier = d->identifier;
+    o->rule = d->rule.len ? buf_str(&d->rule) : NULL;
+    o->state = account_status_name(account_status(a));
+    o->thumbprint = a->row.acme.thumbprint;
+    d->fn(o, d->userdata);
+    decision_free(d);
+}
+
+static void decide_refuse(struct decision *d, const struct refusal *refusal,
+                          uint64_t retry_after_ms)
+{
+    decision_write_refusal(d, refusal);
+    decide_answer(d,
+                  &(struct decide_outcome){ .reason = refusal->reason,
+                                            .detail = refusal->detail,
+                                            .offset = refusal->offset,
+                                            .retry_after_ms = retry_after_ms });
+}
+
+static int decide_sync_refusal(int r, struct refusal *ret_refusal)
+{
+    if (r)
+        return refuse(ret_refusal, REASON_AUDIT_UNAVAILABLE, "%s",
+                      strerror(-r));
+    return 0;
+}
+
+/* The line is on disk, or will be within the interval. */
+static void decide_on_synced(int r, void *userdata)
+{
+    struct decision *d = userdata;
+    struct refusal refusal = { 0 };
+
+    if (decide_sync_refusal(r, &refusal)) {
+        decide_refuse(d, &refusal, 0);
+        return;
+    }
+    decision_log_granted(d);
+    decide_answer(d, &(struct decide_outcome){
+                         .signature = { d->signature, d->signature_len } });
+}
+
+static int decide_token_refusal(const struct token_answer *a,
+                                struct refusal *ret_refusal)
+{
+    if (a->r == -EBUSY)
+        return refuse(ret_refusal, REASON_BUSY, "%s", a->text);
+    if (!token_answer_ok(a))
+        return refuse(ret_refusal, REASON_TOKEN_UNAVAILABLE, "%s%s%s",
+                      token_answer_code(a), a->text[0] ? ": " : "", a->text);
+    return 0;
+}
+
+/*
+ * Between the decision and now an operator may have suspended the account, or
+ * the keys may have turned out to be wrong: then the signature stays here.
+ */
+static int decide_release(const struct decision *d,
+                          const struct token_answer *a,
+                          struct refusal *ret_refusal)
+{
+    const struct acme_account *acme = &d->in.account->row.acme;
+    int r;
+
+    r = decide_token_refusal(a, ret_refusal);
+    if (r == 0)
+        r = decide_state(d->guardian, d->in.peer, d->in.account, ret_refusal);
+    if (r)
+        return r;
+    if (a->data.len > sizeof(d->signature) ||
+        a->data.len != jws_signature_len(&acme->jwk))
+        return refuse(ret_refusal, REASON_TOKEN_UNAVAILABLE, "%s",
+                      "the token gave a signature of another length");
+    return 0;
+}
+
+static void decide_on_token(const struct token_answer *a, void *userdata)
+{
+    struct decision *d = userdata;
+    struct refusal refusal = { 0 };
+    int r;
+
+    r = decide_release(d, a, &refusal);
+    if (r) {
+        decide_refuse(d, &refusal, a->retry_after_ms);
+        return;
+    }
+    memcpy(d->signature, a->data.data, a->data.len);
+    d->signature_len = a->data.len;
+    r = audit_when_synced(d->guardian->audit, decide_on_synced, d);
+    if (r)
+        decide_on_synced(r, d);
+}
+
+static void decide_ask_token(struct decision *d)
+{
+    const struct account *a = d->in.account;
+
+    if (!a->token) {
+        decide_on_token(
+            &(struct token_answer){ .r = -EHOSTDOWN,
+                                    .text = "no [Token] section of this name",
+                                    .retry_after_ms = 60000 },
+            d);
+        return;
+    }
+    token_send(a->token,
+               &(struct token_ask){ .op = TOKEN_OP_SIGN,
+                                    .label = a->row.key_label,
+                                    .alg = jwk_alg(&a->row.acme.jwk),
+                                    .data = buf_bytes(&d->input) },
+               decide_on_token, d);
+}
+
+void decide_sign(struct guardian *g, const struct decide_input *in,
+                 decide_done_fn fn, void *userdata)
+{
+    struct decision *d = calloc(1, sizeof(*d));
+    struct refusal refusal = { 0 };
+    int r;
+
+    if (!d) {
+        fn(&(struct decide_outcome){ .reason = REASON_BUSY,
+                                     .operation = acme_op_name(ACME_OP_UNSET),
+                                     .detail = "out of memory",
+                                     .retry_after_ms = 1000 },
+           userdata);
+        return;
+    }
+    *d = (struct decision){
+        .guardian = g,
+        .in = *in,
+        .fn = fn,
+        .userdata = userdata,
+        .retry_after_ms = 1000,
+    };
+    r = decide_judge(d, &refusal);
+    /* Whatever is not 0 denies. */
+    if (r < 0)
+        refusal = (struct refusal){ .reason = REASON_BUSY };
+    if (r) {
+        decide_refuse(d, &refusal, d->retry_after_ms);
+        return;
+    }
+    d->rule_id = NULL; /* a reload may end the rule set's life */
+    decide_ask_token(d);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "base/log.h"
+#include "daemon/admin.h"
+#include "daemon/guardian.h"
+#include "daemon/lacme.h"
+#include "daemon/message-ids.h"
+#include "daemon/notify.h"
+#include "daemon/reload.h"
+
+/* Longer than a token's default Timeout= would only make systemd impatient. */
+#define STOP_MS 10000
+
+static void guardian_tell_status(const struct guardian *g)
+{
+    char text[256];
+    size_t ok = 0;
+
+    for (size_t i = 0; i < g->n_tokens; i++)
+        ok += strcmp(token_state(g->tokens[i]), "ok") == 0;
+    (void)snprintf(text, sizeof(text),
+                   "%zu accounts, %zu of %zu tokens ready, %zu rule sets%s%s",
+                   g->accounts.n, ok, g->n_tokens,
+                   policy_set_n_rulesets(g->policy),
+                   g->policy_error.text[0] ? ", POLICY NOT READ" : "",
+                   g->audit ? "" : ", NO AUDIT LOG: NOTHING IS SIGNED");
+    notify_status(text);
+}
+
+static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si,
+                     void *userdata)
+{
+    struct guardian *g = userdata;
+    struct errmsg e = { 0 };
+
+    (void)s;
+    (void)si;
+    notify_reloading();
+    (void)guardian_audit(g);
+    /* What went wrong is in the journal by then, and in Status. */
+    notify_ready(reload_policy(g, &e) ? "not reloaded" : "reloaded");
+    guardian_tell_status(g);
+    return 0;
+}
+
+void guardian_may_stop(struct guardian *g)
+{
+    if (g->stopping && varlink_server_pending(g->varlink) == 0 &&
+        lacme_pending(g->lacme) == 0)
+        (void)sd_event_exit(g->event, 0);
+}
+
+static void on_varlink_idle(void *userdata)
+{
+    guardian_may_stop(userdata);
+}
+
+static int on_stop_timeout(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    struct guardian *g = userdata;
+
+    (void)s;
+    (void)usec;
+    log_msg(LOG_WARNING, "Stopping with %zu requests unanswered",
+            varlink_server_pending(g->varlink) + lacme_pending(g->lacme));
+    return sd_event_exit(g->event, 0);
+}
+
+static int on_terminate(sd_event_source *s, const struct signalfd_siginfo *si,
+                        void *userdata)
+{
+    struct guardian *g = userdata;
+
+    (void)s;
+    if (g->stopping)
+        return 0;
+    g->stopping = true;
+    log_msg(LOG_INFO, "Stopping (signal %u)", si->ssi_signo);
+    notify_stopping("answering what is in flight");
+    (void)sd_event_add_time_relative(g->event, &g->stop_timer, CLOCK_MONOTONIC,
+                                     STOP_MS * 1000, 0, on_stop_timeout, g);
+    varlink_server_on_idle(g->varlink, on_varlink_idle, g);
+    admin_stop(g);
+    varlink_server_stop(g->varlink);
+    lacme_stop(g->lacme);
+    guardian_may_stop(g);
+    return 0;
+}
+
+int guardian_run(struct guardian *g)
+{
+    int r;
+
+    r = sd_event_add_signal(g->event, NULL, SIGTERM, on_terminate, g);
+    if (r >= 0)
+        r = sd_event_add_signal(g->event, NULL, SIGINT, on_terminate, g);
+    if (r >= 0)
+        r = sd_event_add_signal(g->event, NULL, SIGHUP, on_hangup, g);
+    if (r >= 0)
+        r = sd_event_set_watchdog(g->event, true);
+    if (r < 0)
+        return r;
+    notify_ready("ready");
+    guardian_tell_status(g);
+    r = sd_event_loop(g->event);
+    return r < 0 ? r : 0;
+}

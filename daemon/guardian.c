@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/guardian.h"
+
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/secret.h"
+#include "daemon/admin.h"
+#include "daemon/keycheck.h"
+#include "daemon/lacme.h"
+#include "daemon/listen.h"
+#include "daemon/message-ids.h"
+#include "daemon/quota.h"
+#include "daemon/reload.h"
+#include "daemon/signer.h"
+
+#define AUDIT_RETRY_MS 5000
+#define DAY_MS (24 * 3600 * UINT64_C(1000))
+
+static void log_error(int priority, const char *message_id, const char *what,
+                      const struct errmsg *e)
+{
+    CLEANUP_BUF struct buf text = { 0 };
+    const char *s = errmsg_format(e, &text) ? e->text : buf_str(&text);
+
+    log_event(priority, message_id,
+              (struct log_field[]){ { "GUARDIAN_DETAIL", s } }, 1, "%s: %s",
+              what, s);
+}
+
+struct token *guardian_token(const struct guardian *g, const char *name)
+{
+    for (size_t i = 0; i < g->n_tokens; i++) {
+        if (strcmp(token_settings(g->tokens[i])->name, name) == 0)
+            return g->tokens[i];
+    }
+    return NULL;
+}
+
+/* ---- the audit log ---- */
+
+static int replay_order(const char *rule_id, uint64_t time_ms,
+                        const uint8_t payload_sha256[static 32], void *userdata)
+{
+    return quota_count(userdata, rule_id, time_ms, payload_sha256);
+}
+
+static void guardian_open_audit(struct guardian *g)
+{
+    struct timespec now;
+    uint64_t now_ms;
+    int r;
+
+    g->audit_tried_ms = names_now_ms();
+    r = audit_open(g->settings, g->event, &g->audit, &g->audit_error);
+    if (r) {
+        g->audit = NULL;
+        log_error(LOG_ERR, MSG_AUDIT_UNAVAILABLE,
+                  "The audit log cannot be used, nothing is signed",
+                  &g->audit_error);
+        return;
+    }
+    g->audit_error = (struct errmsg){ 0 };
+    clock_gettime(CLOCK_REALTIME, &now);
+    now_ms = (uint64_t)now.tv_sec * 1000;
+    r = audit_replay_orders(g->audit, now_ms - DAY_MS, replay_order, g->quota);
+    if (r)
+        log_msg(LOG_WARNING,
+                "Cannot count the last day's orders from the audit log: %s",
+                strerror(-r));
+}
+
+struct audit *guardian_audit(struct guardian *g)
+{
+    if (!g->audit && names_now_ms() >= g->audit_tried_ms + AUDIT_RETRY_MS)
+        guardian_open_audit(g);
+    return g->audit;
+}
+
+/* ---- tokens ---- */
+
+static void on_keys_checked(const struct token_answer *a, void *userdata)
+{
+    struct token *t = userdata;
+
+    if (token_answer_ok(a))
+        token_open(t);
+    else
+        token_refuse(t, a);
+}
+
+static void on_token_ready(struct token *t, void *userdata)
+{
+    keycheck_start(
+        userdata, t,
+        &(struct keycheck_fns){ .done = on_keys_checked, .userdata = t });
+}
+
+static int guardian_make_tokens(struct guardian *g)
+{
+    const struct settings *s = g->settings;
+
+    g->tokens = calloc(s->n_tokens + 1, sizeof(struct token *));
+    if (!g->tokens)
+        return -ENOMEM;
+    for (size_t i = 0; i < s->n_tokens; i++) {
+        int r = token_new(
+            &(struct token_options){ .event = g->event,
+                                     .settings = &s->tokens[i],
+                                     .config_dir = g->options.config_dir,
+                                     .helper = g->options.helper,
+                                     .on_ready = on_token_ready,
+                                     .userdata = g },
+            &g->tokens[g->n_tokens]);
+
+        if (r)
+            return r;
+        g->n_tokens++;
+    }
+    return 0;
+}
+
+/* ---- setting up ---- */
+
+static int guardian_open_store(struct guardian *g, struct errmsg *reterr)
+{
+    int r;
+
+    r = store_open(g->settings->state_dir, &g->store, reterr);
+    if (r == STORE_E_LOCKED)
+        return GUARDIAN_E_LOCKED;
+    if (r > 0)
+        return GUARDIAN_E_CONFIG;
+    if (r == 0)
+        r = suspend_load(&g->suspend, g->store);
+    if (r == 0)
+        r = guardian_make_tokens(g);
+    if (r == 0)
+        r = accounts_load(g);
+    return r;
+}
+
+static int guardian_make_servers(struct guardian *g)
+{
+    static const struct varlink_info info = {
+        .vendor = "acme-guardian",
+        .product = "acme-guardiand",
+        .version = GUARDIAN_VERSION,
+        .url = "",
+    };
+    const struct varlink_limits limits = {
+        .connections_per_uid = g->settings->connections_per_user,
+        .requests_per_uid = g->settings->requests_per_user,
+    };
+    int r;
+
+    r = varlink_server_new(g->event, &limits, &info, &g->varlink);
+    if (r == 0)
+        r = signer_register(g);
+    if (r == 0)
+        r = admin_register(g);
+    return r ? r : lacme_new(g, &g->lacme);
+}
+
+static int guardian_load_settings(struct guardian *g, struct errmsg *reterr)
+{
+    int r;
+
+    if (settings_load(g->options.config_dir, &g->settings, reterr) ||
+        secrets_init(g->settings->allow_swappable, reterr))
+        return GUARDIAN_E_CONFIG;
+    r = sd_event_new(&g->event);
+    return r < 0 ? r : 0;
+}
+
+/* An empty set stands in where the files are not fit to be read. */
+static int guardian_load_policy(struct guardian *g)
+{
+    struct errmsg e;
+    int r;
+
+    r = policy_load_text((struct bytes){ 0 }, "", NULL, &g->policy, &e);
+    if (r)
+        return r;
+    if (reload_policy(g, &e))
+        log_msg(LOG_ERR, "Every request is denied until it can be loaded");
+    return 0;
+}
+
+static int guardian_setup(struct guardian *g, struct errmsg *reterr)
+{
+    int r;
+
+    r = guardian_load_settings(g, reterr);
+    if (r == 0)
+        r = guardian_open_store(g, reterr);
+    if (r == 0)
+        r = quota_new(&g->quota);
+    if (r)
+        return r;
+    guardian_open_audit(g);
+    r = guardian_load_policy(g);
+    if (r == 0)
+        r = guardian_make_servers(g);
+    if (r == 0)
+        r = listen_all(g, reterr);
+    for (size_t i = 0; r == 0 && i < g->n_tokens; i++)
+        token_start(g->tokens[i]);
+    return r;
+}
+
+int guardian_new(const struct guardian_options *options, struct guardian **ret,
+                 struct errmsg *reterr)
+{
+    CLEANUP_GUARDIAN struct guardian *g = calloc(1, sizeof(*g));
+    int r;
+
+    if (!g)
+        return -ENOMEM;
+    g->options = *options;
+    g->since_s = time(NULL);
+    names_init(&g->names, &policy_names_nss, names_now_ms);
+    *reterr = (struct errmsg){ 0 };
+    r = guardian_setup(g, reterr);
+    if (r < 0 && !reterr->text[0])
+        errmsg_set(reterr, "cannot start: %s", strerror(-r));
+    if (r)
+        return r;
+    *ret = TAKE_PTR(g);
+    return 0;
+}
+
+struct guardian *guardian_free(struct guardian *g)
+{
+    if (!g)
+        return NULL;
+    for (size_t i = 0; i < g->n_tokens; i++)
+        token_free(g->tokens[i]); /* answers what still waits */
+    free(g->tokens);
+    lacme_free(g->lacme);
+    varlink_server_free(g->varlink);
+    audit_close(g->audit);
+    policy_set_free(g->policy);
+    quota_free(g->quota);
+    accounts_deinit(&g->accounts);
+    suspend_deinit(&g->suspend);
+    store_close(g->store);
+    roles_deinit(&g->roles);
+    sd_event_source_disable_unref(g->stop_timer);
+    sd_event_unref(g->event);
+    settings_free(g->settings);
+    free(g);
+    return NULL;
+}

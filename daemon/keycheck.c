@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/keycheck.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "base/log.h"
+#include "daemon/label.h"
+
+#define KEYS_MAX 100000 /* listed: more is no registry of ours */
+
+/* What the token says of one account. */
+struct keycheck_row {
+    struct account *account;
+    bool found;
+    bool matches; /* the public key is the registry's */
+    bool ours;    /* a label of our form, else named by an operator */
+    unsigned highest;
+    uint32_t attrs, attrs_known;
+};
+
+struct keycheck {
+    struct guardian *g;
+    struct token *token;
+    struct keycheck_fns fns;
+    char prefix[TOKEN_LABEL_MAX + 8];
+    uint32_t skip;
+    struct keycheck_row *rows;
+    size_t n_rows;
+    size_t next_find; /* rows whose key has to be asked for by name */
+};
+
+static void keycheck_list(struct keycheck *k);
+static void keycheck_find(struct keycheck *k);
+
+static void keycheck_finish(struct keycheck *k,
+                            const struct token_answer *answer)
+{
+    struct keycheck_fns fns = k->fns;
+
+    free(k->rows);
+    free(k);
+    fns.done(answer, fns.userdata);
+}
+
+static void keycheck_see(struct keycheck_row *row, const struct token_key *key)
+{
+    struct jwk jwk;
+
+    row->found = true;
+    row->matches =
+        jwk_from_spki((struct bytes){ key->spki, key->spki_len }, &jwk) == 0 &&
+        jwk_eq(&jwk, &row->account->row.acme.jwk);
+    row->attrs = key->attrs;
+    row->attrs_known = key->attrs_known;
+}
+
+static struct keycheck_row *keycheck_row(struct keycheck *k, const char *name)
+{
+    for (size_t i = 0; i < k->n_rows; i++) {
+        if (strcmp(k->rows[i].account->row.acme.name, name) == 0)
+            return &k->rows[i];
+    }
+    return NULL;
+}
+
+static void keycheck_key(struct keycheck *k, struct token_key *key)
+{
+    char name[LABEL_ACCOUNT_MAX + 1];
+    struct keycheck_row *row;
+    unsigned generation;
+
+    key->label[sizeof(key->label) - 1] = '\0';
+    if (key->spki_len > sizeof(key->spki) ||
+        !label_parse(key->label, token_settings(k->token)->key_prefix,
+                     store_instance(k->g->store), name, &generation))
+        return;
+    if (k->fns.key)
+        k->fns.key(key, k->fns.userdata);
+    row = keycheck_row(k, name);
+    if (!row)
+        return;
+    if (generation > row->highest)
+        row->highest = generation;
+    if (strcmp(key->label, row->account->row.key_label) == 0)
+        keycheck_see(row, key);
+}
+
+static const char *keycheck_verdict(const struct keycheck_row *row, char *text,
+                                    size_t len)
+{
+    const struct store_account *a = &row->account->row;
+
+    if (!row->found)
+        (void)snprintf(text, len, "its key %s is not on token %s", a->key_label,
+                       a->token);
+    else if (!row->matches)
+        (void)snprintf(text, len,
+                       "key %s on token %s is not the one in the registry",
+                       a->key_label, a->token);
+    else if (row->ours && row->highest > a->generation)
+        (void)snprintf(text, len,
+                       "token %s has a key of generation %u, the registry "
+                       "knows %u",
+                       a->token, row->highest, a->generation);
+    else
+        return NULL;
+    return text;
+}
+
+static void keycheck_judge(struct keycheck *k, const struct keycheck_row *row)
+{
+    struct store_account copy = row->account->row; /* shallow, for the row */
+    char text[512];
+    int r;
+
+    account_set_unresolved(row->account,
+                           keycheck_verdict(row, text, sizeof(text)));
+    if (!row->matches || (copy.key_attrs == row->attrs &&
+                          copy.key_attrs_known == row->attrs_known))
+        return;
+    copy.key_attrs = row->attrs;
+    copy.key_attrs_known = row->attrs_known;
+    r = accounts_update(k->g, row->account, &copy);
+    if (r)
+        log_msg(LOG_WARNING,
+                "Account %s: cannot note its key's attributes: error %d",
+                row->account->row.acme.name, r);
+}
+
+static void keycheck_complete(struct keycheck *k)
+{
+    for (size_t i = 0; i < k->n_rows; i++)
+        keycheck_judge(k, &k->rows[i]);
+    keycheck_finish(k,
+                    &(struct token_answer){ .result = TOKEN_S_OK, .text = "" });
+}
+
+static void keycheck_on_find(const struct token_answer *a, void *userdata)
+{
+    struct keycheck *k = userdata;
+    struct keycheck_row *row = &k->rows[k->next_find - 1];
+    struct token_key key;
+
+    if (a->r || (a->result != TOKEN_S_OK && a->result != TOKEN_S_NO_KEY)) {
+        keycheck_finish(k, a);
+        return;
+    }
+    if (a->result == TOKEN_S_OK && a->data.len == sizeof(key)) {
+        memcpy(&key, a->data.data, sizeof(key));
+        key.label[sizeof(key.label) - 1] = '\0';
+        if (key.spki_len <= sizeof(key.spki)) {
+            keycheck_see(row, &key);
+            if (k->fns.key)
+                k->fns.key(&key, k->fns.userdata);
+        }
+    }
+    keycheck_find(k);
+}
+
+/* Keys with names of their own ("--existing-key"), one after the other. */
+static void keycheck_find(struct keycheck *k)
+{
+    while (k->next_find < k->n_rows && k->rows[k->next_find].ours)
+        k->next_find++;
+    if (k->next_find == k->n_rows) {
+        keycheck_complete(k);
+        return;
+    }
+    k->next_find++;
+    token_send(k->token,
+               &(struct token_ask){
+                   .op = TOKEN_OP_FIND,
+                   .label = k->rows[k->next_find - 1].account->row.key_label },
+               keycheck_on_find, k);
+}
+
+static void keycheck_on_list(const struct token_answer *a, void *userdata)
+{
+    struct keycheck *k = userdata;
+    size_t n = a->data.len / sizeof(struct token_key);
+
+    if (!token_answer_ok(a)) {
+        keycheck_finish(k, a);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct token_key key;
+
+        memcpy(&key, a->data.data + i * sizeof(key), sizeof(key));
+        keycheck_key(k, &key);
+    }
+    k->skip += (uint32_t)n;
+    if (n == TOKEN_LIST_MAX && k->skip < KEYS_MAX)
+        keycheck_list(k);
+    else
+        keycheck_find(k);
+}
+
+static void keycheck_list(struct keycheck *k)
+{
+    struct token_list_request page = { .skip = k->skip };
+
+    token_send(
+        k->token,
+        &(struct token_ask){ .op = TOKEN_OP_LIST,
+                             .label = k->prefix,
+                             .data = { (const uint8_t *)&page, sizeof(page) } },
+        keycheck_on_list, k);
+}
+
+static int keycheck_rows(struct keycheck *k)
+{
+    const struct accounts *as = &k->g->accounts;
+    const char *prefix = token_settings(k->token)->key_prefix;
+    char name[LABEL_ACCOUNT_MAX + 1];
+    unsigned generation;
+
+    k->rows = calloc(as->n + 1, sizeof(*k->rows));
+    if (!k->rows)
+        return -ENOMEM;
+    for (size_t i = 0; i < as->n; i++) {
+        struct account *a = as->items[i];
+
+        if (a->token != k->token)
+            continue;
+        k->rows[k->n_rows++] = (struct keycheck_row){
+            .account = a,
+            .ours = label_parse(a->row.key_label, prefix,
+                                store_instance(k->g->store), name, &generation),
+        };
+    }
+    return 0;
+}
+
+void keycheck_start(struct guardian *g, struct token *t,
+                    const struct keycheck_fns *fns)
+{
+    struct keycheck *k = calloc(1, sizeof(*k));
+
+    if (k) {
+        *k = (struct keycheck){ .g = g, .token = t, .fns = *fns };
+        (void)snprintf(k->prefix, sizeof(k->prefix),
+                       "%s:%s:", token_settings(t)->key_prefix,
+                       store_instance(g->store));
+    }
+    if (!k || keycheck_rows(k)) {
+        free(k);
+        fns->done(&(struct token_answer){ .r = -EBUSY,
+                                          .text = "out of memory",
+                                          .retry_after_ms = 1000 },
+                  fns->userdata);
+        return;
+    }
+    keycheck_list(k);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/guardian.h"
+
+/*
+ * Comparing a token's keys with the registry (design section 9): the current
+ * key of each account must be there and be the one the registry knows, and no
+ * higher generation may be (a restored backup, a second daemon). An account
+ * that fails this is "needs-resolve".
+ */
+
+struct keycheck_fns {
+    void (*key)(const struct token_key *key, void *userdata); /* may be NULL */
+    void (*done)(const struct token_answer *answer, void *userdata);
+    void *userdata;
+};
+
+/* keycheck_start() - fns->done is called exactly once, perhaps at once. */
+void keycheck_start(struct guardian *g, struct token *t,
+                    const struct keycheck_fns *fns);

@@ -1,0 +1,638 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/token.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <syslog.h>
+
+#include "base/log.h"
+#include "daemon/helper.h"
+#include "daemon/message-ids.h"
+#include "daemon/token-queue.h"
+
+/*
+ * Idea: requests stand in two lists, waiting and sent, both in the order of
+ * their deadlines (all get the same time). When the connection ends, for
+ * whatever reason, what may be repeated goes back to the front of the waiting
+ * once. The timer is set when there is something to time and then left alone:
+ * on the hot path nothing touches it.
+ */
+
+#define BACKOFF_MIN_US (100 * UINT64_C(1000))
+#define BACKOFF_MAX_US (10 * UINT64_C(1000000))
+#define BACKOFF_PATIENCE_US                                                    \
+    (1 * UINT64_C(1000000)) /* longer: answer at once                          \
+                             */
+#define GRACE_US (1 * UINT64_C(1000000))
+#define RX_BATCH 16
+#define TIMER_SLACK_US 10000
+
+struct token {
+    struct token_options o;
+    int fd;
+    pid_t pid; /* of the child that has not been reaped; 0: none */
+    sd_event_source *io, *child, *timer, *reconnect, *kill;
+    struct token_list waiting, sent;
+    uint64_t next_id;
+    uint64_t backoff_us;
+    bool answered; /* this helper answered at least once */
+    bool open;     /* signing may begin */
+    bool stopping;
+    struct token_status status;
+    char state[32];
+    char text[TOKEN_TEXT_MAX + 64];
+    struct {
+        struct token_reply head;
+        uint8_t data[TOKEN_DATA_MAX + 1];
+    } rx;
+};
+
+static void token_connect(struct token *t);
+static void token_disconnect(struct token *t, const char *why);
+static void token_ask_status(struct token *t);
+
+static uint64_t token_now(const struct token *t)
+{
+    uint64_t now = 0;
+
+    (void)sd_event_now(t->o.event, CLOCK_MONOTONIC, &now);
+    return now;
+}
+
+/* A change of state is worth one line, not one for each request. */
+static void token_set_state(struct token *t, const char *state,
+                            const char *text)
+{
+    bool ok = strcmp(state, "ok") == 0;
+    bool same = strcmp(t->state, state) == 0 && strcmp(t->text, text) == 0;
+
+    (void)snprintf(t->state, sizeof(t->state), "%s", state);
+    (void)snprintf(t->text, sizeof(t->text), "%s", text);
+    if (same || strcmp(state, "starting") == 0)
+        return;
+    log_event(ok ? LOG_INFO : LOG_WARNING, MSG_TOKEN_STATE,
+              (struct log_field[]){ { "GUARDIAN_TOKEN", t->o.settings->name },
+                                    { "GUARDIAN_VERDICT", t->state },
+                                    { "GUARDIAN_DETAIL", t->text } },
+              3, "Token %s: %s%s%s", t->o.settings->name, t->state,
+              text[0] ? ": " : "", t->text);
+}
+
+static uint64_t token_retry_after_ms(const struct token *t)
+{
+    uint64_t at = 0;
+    uint64_t now = token_now(t);
+
+    if (t->reconnect && sd_event_source_get_time(t->reconnect, &at) >= 0 &&
+        at > now)
+        return (at - now) / 1000 + 1;
+    return BACKOFF_MIN_US / 1000;
+}
+
+static void token_fail(const struct token *t, struct token_entry *e, int r,
+                       const char *text)
+{
+    token_entry_answer(
+        e, &(struct token_answer){ .r = r,
+                                   .text = text,
+                                   .retry_after_ms = token_retry_after_ms(t) });
+}
+
+static void token_drain(struct token *t, struct token_list *l, const char *text)
+{
+    while (l->first) {
+        struct token_entry *e = l->first;
+
+        token_list_remove(l, e);
+        token_fail(t, e, -EHOSTDOWN, text);
+    }
+}
+
+/* ---- deadlines ---- */
+
+static void token_expire(struct token *t, struct token_list *l, uint64_t now)
+{
+    while (l->first && l->first->deadline_us <= now) {
+        struct token_entry *e = l->first;
+
+        token_list_remove(l, e);
+        token_fail(t, e, -ETIMEDOUT,
+                   "the token did not answer within its Timeout=");
+    }
+}
+
+static int token_on_timer(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    struct token *t = userdata;
+    uint64_t now = token_now(t);
+    bool hung = t->sent.first && t->sent.first->deadline_us <= now;
+    uint64_t next = UINT64_MAX;
+
+    (void)usec;
+    token_expire(t, &t->sent, now);
+    token_expire(t, &t->waiting, now);
+    /* Its own watchdog should have ended it: closing is what makes sure. */
+    if (hung)
+        token_disconnect(t, "it did not answer in time");
+
+    if (t->sent.first)
+        next = t->sent.first->deadline_us;
+    if (t->waiting.first && t->waiting.first->deadline_us < next)
+        next = t->waiting.first->deadline_us;
+    if (next == UINT64_MAX)
+        return 0; /* one-shot: off until the next request */
+    (void)sd_event_source_set_time(s, next);
+    return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
+static void token_arm_timer(struct token *t, uint64_t deadline_us)
+{
+    int enabled = SD_EVENT_OFF;
+
+    if (sd_event_source_get_enabled(t->timer, &enabled) >= 0 &&
+        enabled != SD_EVENT_OFF)
+        return;
+    (void)sd_event_source_set_time(t->timer, deadline_us);
+    (void)sd_event_source_set_enabled(t->timer, SD_EVENT_ONESHOT);
+}
+
+/* ---- sending ---- */
+
+/* 0: sent; -EAGAIN: later; else the connection is gone. */
+static int token_transmit(struct token *t, struct token_entry *e)
+{
+    if (send(t->fd, &e->request, e->len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
+        token_list_push(&t->sent, e);
+        return 0;
+    }
+    return errno == EWOULDBLOCK || errno == EINTR ? -EAGAIN : -errno;
+}
+
+static bool token_may_go(const struct token *t, const struct token_entry *e)
+{
+    return t->open || e->request.op != TOKEN_OP_SIGN;
+}
+
+static void token_set_events(const struct token *t, bool out)
+{
+    if (t->io)
+        (void)sd_event_source_set_io_events(t->io,
+                                            out ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+static void token_flush(struct token *t)
+{
+    struct token_entry *next;
+    int r = 0;
+
+    if (t->fd < 0)
+        return;
+    for (struct token_entry *e = t->waiting.first; e && r == 0; e = next) {
+        next = e->next;
+        if (!token_may_go(t, e))
+            continue;
+        token_list_remove(&t->waiting, e);
+        r = token_transmit(t, e);
+        if (r)
+            token_list_push_first(&t->waiting, e);
+    }
+    if (r && r != -EAGAIN)
+        token_disconnect(t, strerror(-r));
+    else
+        token_set_events(t, r == -EAGAIN);
+}
+
+/* Nothing good will come soon: why wait? */
+static bool token_is_hopeless(const struct token *t,
+                              const struct token_entry *e)
+{
+    if (t->fd < 0 && (t->backoff_us >= BACKOFF_PATIENCE_US || t->stopping))
+        return true;
+    return !token_may_go(t, e) && strcmp(t->state, "starting") != 0 &&
+           strcmp(t->state, "ok") != 0;
+}
+
+void token_send(struct token *t, const struct token_ask *ask, token_done_fn fn,
+                void *userdata)
+{
+    struct token_entry *e = token_entry_new(ask, t->next_id);
+    int r = -EAGAIN;
+
+    if (!e || t->waiting.n + t->sent.n >= TOKEN_QUEUE_MAX) {
+        free(e);
+        fn(&(struct token_answer){ .r = -EBUSY,
+                                   .text = "too many requests wait for the "
+                                           "token",
+                                   .retry_after_ms = 1000 },
+           userdata);
+        return;
+    }
+    t->next_id++;
+    e->fn = fn;
+    e->userdata = userdata;
+    e->deadline_us = token_now(t) + t->o.settings->timeout_ms * 1000 + 1000000;
+    if (token_is_hopeless(t, e)) {
+        token_fail(t, e, -EHOSTDOWN, t->text);
+        return;
+    }
+    token_arm_timer(t, e->deadline_us);
+    if (t->fd >= 0 && token_may_go(t, e) && t->waiting.n == 0)
+        r = token_transmit(t, e);
+    if (r == 0)
+        return;
+    token_list_push(&t->waiting, e);
+    token_set_events(t, true);
+}
+
+void token_open(struct token *t)
+{
+    t->open = true;
+    token_flush(t);
+}
+
+void token_refuse(struct token *t, const struct token_answer *why)
+{
+    struct token_entry *next;
+
+    for (struct token_entry *e = t->waiting.first; e; e = next) {
+        next = e->next;
+        if (token_may_go(t, e))
+            continue;
+        token_list_remove(&t->waiting, e);
+        token_entry_answer(e, why);
+    }
+}
+
+/* ---- receiving ---- */
+
+/* 1: a reply was handled; 0: nothing there; negative errno: gone. */
+static int token_receive(struct token *t)
+{
+    struct token_entry *e;
+    ssize_t n;
+
+    n = recv(t->fd, &t->rx, sizeof(t->rx), MSG_DONTWAIT);
+    if (n < 0)
+        return errno == EWOULDBLOCK || errno == EINTR ? 0 : -errno;
+    if (n == 0)
+        return -ECONNRESET;
+    if ((size_t)n < sizeof(t->rx.head) ||
+        t->rx.head.version != TOKEN_PROTO_VERSION ||
+        t->rx.head.data_len != (size_t)n - sizeof(t->rx.head) ||
+        t->rx.head.result == TOKEN_S_UNSET ||
+        t->rx.head.result >= TOKEN_S_COUNT)
+        return -EPROTO;
+    e = token_list_find(&t->sent, t->rx.head.id);
+    if (!e)
+        return -EPROTO;
+    t->rx.head.text[TOKEN_TEXT_MAX - 1] = '\0';
+    t->answered = true;
+    token_list_remove(&t->sent, e);
+    token_entry_answer(e, &(struct token_answer){
+                              .result = (enum token_result)t->rx.head.result,
+                              .data = { t->rx.data, t->rx.head.data_len },
+                              .text = t->rx.head.text,
+                              .retry_after_ms = token_retry_after_ms(t) });
+    return 1;
+}
+
+static int token_on_io(sd_event_source *s, int fd, uint32_t revents,
+                       void *userdata)
+{
+    struct token *t = userdata;
+    int r = 1;
+
+    (void)s;
+    if (revents & EPOLLOUT)
+        token_flush(t);
+    /* The flush may have ended or replaced the connection. */
+    for (int i = 0; r > 0 && t->fd == fd && i < RX_BATCH; i++) {
+        r = token_receive(t);
+        if (t->sent.n == 0 && !(revents & EPOLLHUP))
+            break;
+    }
+    if (r < 0 && t->fd == fd)
+        token_disconnect(t, r == -EPROTO ? "it broke the protocol"
+                                         : "it went away");
+    return 0;
+}
+
+bool token_poll(struct token *t)
+{
+    int r = t->fd >= 0 ? token_receive(t) : 0;
+
+    if (r < 0)
+        token_disconnect(t, "it went away");
+    return r > 0;
+}
+
+/* ---- the connection ---- */
+
+static void token_reconnect_later(struct token *t)
+{
+    if (t->stopping)
+        return;
+    (void)sd_event_source_set_time_relative(t->reconnect, t->backoff_us);
+    (void)sd_event_source_set_enabled(t->reconnect, SD_EVENT_ONESHOT);
+    /* It has failed a few times: those who wait get to know. */
+    if (t->fd < 0 && t->backoff_us >= BACKOFF_PATIENCE_US)
+        token_drain(t, &t->waiting, t->text);
+    t->backoff_us *= 2;
+    if (t->backoff_us > BACKOFF_MAX_US)
+        t->backoff_us = BACKOFF_MAX_US;
+}
+
+static void token_on_status(const struct token_answer *a, void *userdata)
+{
+    struct token *t = userdata;
+
+    if (t->stopping)
+        return;
+    if (a->r == 0 && a->data.len == sizeof(t->status)) {
+        memcpy(&t->status, a->data.data, sizeof(t->status));
+        t->status.text[sizeof(t->status.text) - 1] = '\0';
+    }
+    if (a->r == 0 && a->result == TOKEN_S_OK &&
+        t->status.result == TOKEN_S_OK) {
+        t->backoff_us = BACKOFF_MIN_US;
+        token_set_state(t, "ok", "");
+        t->o.on_ready(t, t->o.userdata);
+        return;
+    }
+    if (a->r == 0 && a->result == TOKEN_S_OK)
+        token_set_state(t,
+                        token_answer_code(&(struct token_answer){
+                            .result = (enum token_result)t->status.result }),
+                        t->status.text);
+    else
+        token_set_state(t, token_answer_code(a), a->text);
+    token_refuse(
+        t, &(struct token_answer){ .r = -EHOSTDOWN,
+                                   .text = t->text,
+                                   .retry_after_ms = BACKOFF_MIN_US / 1000 });
+    /* Asked again until somebody has repaired it. */
+    if (t->fd >= 0)
+        token_reconnect_later(t);
+}
+
+static void token_ask_status(struct token *t)
+{
+    token_send(t, &(struct token_ask){ .op = TOKEN_OP_STATUS }, token_on_status,
+               t);
+}
+
+struct token_refresh {
+    struct token *token;
+    void (*fn)(void *userdata);
+    void *userdata;
+};
+
+static void token_on_refresh(const struct token_answer *a, void *userdata)
+{
+    struct token_refresh *refresh = userdata;
+
+    token_on_status(a, refresh->token);
+    refresh->fn(refresh->userdata);
+    free(refresh);
+}
+
+void token_refresh(struct token *t, enum token_op op, void (*fn)(void *),
+                   void *userdata)
+{
+    struct token_refresh *refresh = calloc(1, sizeof(*refresh));
+
+    if (!refresh) {
+        fn(userdata); /* what was known before still stands */
+        return;
+    }
+    *refresh = (struct token_refresh){ t, fn, userdata };
+    token_send(t, &(struct token_ask){ .op = op }, token_on_refresh, refresh);
+}
+
+/* The pause is over: connect, or ask a token that did not work once more. */
+static int token_on_reconnect(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    struct token *t = userdata;
+
+    (void)s;
+    (void)usec;
+    if (t->fd >= 0)
+        token_ask_status(t);
+    else
+        token_connect(t);
+    return 0;
+}
+
+/* Reaped: only now may the next one start, since modules fail when two
+ * processes log in at the same time. */
+static int token_on_child(sd_event_source *s, const siginfo_t *si,
+                          void *userdata)
+{
+    struct token *t = userdata;
+
+    (void)s;
+    log_msg(LOG_DEBUG, "Token %s: helper %d ended (%d)", t->o.settings->name,
+            (int)si->si_pid, si->si_status);
+    t->pid = 0;
+    t->child = sd_event_source_disable_unref(t->child);
+    (void)sd_event_source_set_enabled(t->kill, SD_EVENT_OFF);
+    if (t->fd >= 0)
+        token_disconnect(t, "it ended");
+    else
+        token_reconnect_later(t);
+    return 0;
+}
+
+static int token_on_kill(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    struct token *t = userdata;
+
+    (void)s;
+    (void)usec;
+    if (t->pid > 0)
+        (void)kill(t->pid, SIGKILL);
+    return 0;
+}
+
+static void token_disconnect(struct token *t, const char *why)
+{
+    struct token_entry *prev;
+    struct token_list lost = { 0 };
+    char text[128];
+
+    t->io = sd_event_source_disable_unref(t->io);
+    close(t->fd);
+    t->fd = -1;
+    if (!t->answered || strcmp(t->state, "ok") == 0) {
+        (void)snprintf(text, sizeof(text), "lost the token helper: %s", why);
+        if (!t->stopping)
+            token_set_state(t, "unreachable", text);
+    }
+    for (struct token_entry *e = t->sent.last; e; e = prev) {
+        prev = e->prev;
+        token_list_remove(&t->sent, e);
+        if (token_entry_repeatable(e) && !e->again) {
+            e->again = true;
+            token_list_push_first(&t->waiting, e);
+        } else {
+            token_list_push_first(&lost, e);
+        }
+    }
+    if (t->pid > 0) {
+        (void)sd_event_source_set_time_relative(t->kill, GRACE_US);
+        (void)sd_event_source_set_enabled(t->kill, SD_EVENT_ONESHOT);
+    } else {
+        token_reconnect_later(t);
+    }
+    while (lost.first) {
+        struct token_entry *e = lost.first;
+
+        token_list_remove(&lost, e);
+        token_fail(t, e, -EHOSTDOWN, "the token helper ended meanwhile");
+    }
+}
+
+static int token_attach(struct token *t, int fd, struct errmsg *reterr)
+{
+    int r;
+
+    r = sd_event_add_io(t->o.event, &t->io, fd, EPOLLIN, token_on_io, t);
+    if (r >= 0 && t->pid > 0)
+        r = sd_event_add_child(t->o.event, &t->child, t->pid, WEXITED,
+                               token_on_child, t);
+    if (r < 0) {
+        errmsg_set(reterr, "cannot watch the token helper: %s", strerror(-r));
+        return r;
+    }
+    return 0;
+}
+
+static void token_connect(struct token *t)
+{
+    const struct settings_token *s = t->o.settings;
+    CLEANUP_FD int fd = -1;
+    struct errmsg e = { .text = "cannot start the token helper" };
+    int r;
+
+    if (s->helper_socket)
+        r = helper_connect(s->helper_socket, &fd, &e);
+    else
+        r = helper_spawn(t->o.helper, t->o.config_dir, s->name, &fd, &t->pid,
+                         &e);
+    if (r == 0)
+        r = token_attach(t, fd, &e);
+    if (r) {
+        t->io = sd_event_source_disable_unref(t->io);
+        token_set_state(t, "unreachable", e.text);
+        token_refuse(t, &(struct token_answer){ .r = -EHOSTDOWN,
+                                                .text = t->text,
+                                                .retry_after_ms = 1000 });
+        token_reconnect_later(t);
+        return;
+    }
+    t->fd = TAKE_FD(fd);
+    t->answered = false;
+    token_ask_status(t);
+    token_flush(t);
+}
+
+void token_start(struct token *t)
+{
+    token_connect(t);
+}
+
+static int token_add_timer(struct token *t, sd_event_source **ret,
+                           sd_event_time_handler_t fn)
+{
+    int r;
+
+    r = sd_event_add_time_relative(t->o.event, ret, CLOCK_MONOTONIC, 0,
+                                   TIMER_SLACK_US, fn, t);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+    return r < 0 ? r : 0;
+}
+
+int token_new(const struct token_options *options, struct token **ret)
+{
+    struct token *t;
+    int r;
+
+    t = calloc(1, sizeof(*t));
+    if (!t)
+        return -ENOMEM;
+    t->o = *options;
+    t->fd = -1;
+    t->next_id = 1;
+    t->backoff_us = BACKOFF_MIN_US;
+    (void)snprintf(t->state, sizeof(t->state), "starting");
+    (void)snprintf(t->text, sizeof(t->text), "the token helper is starting");
+    r = token_add_timer(t, &t->timer, token_on_timer);
+    if (r == 0)
+        r = token_add_timer(t, &t->reconnect, token_on_reconnect);
+    if (r == 0)
+        r = token_add_timer(t, &t->kill, token_on_kill);
+    if (r) {
+        token_free(t);
+        return r;
+    }
+    *ret = t;
+    return 0;
+}
+
+struct token *token_free(struct token *t)
+{
+    if (!t)
+        return NULL;
+    t->stopping = true;
+    token_drain(t, &t->sent, "the daemon stops");
+    token_drain(t, &t->waiting, "the daemon stops");
+    sd_event_source_disable_unref(t->io);
+    sd_event_source_disable_unref(t->child);
+    sd_event_source_disable_unref(t->timer);
+    sd_event_source_disable_unref(t->reconnect);
+    sd_event_source_disable_unref(t->kill);
+    if (t->fd >= 0)
+        close(t->fd);
+    free(t);
+    return NULL;
+}
+
+const struct settings_token *token_settings(const struct token *t)
+{
+    return t->o.settings;
+}
+
+const struct token_status *token_status(const struct token *t)
+{
+    return &t->status;
+}
+
+const char *token_state(const struct token *t)
+{
+    return t->state;
+}
+
+const char *token_state_text(const struct token *t)
+{
+    return t->text;
+}
+
+bool token_spawned(const struct token *t)
+{
+    return !t->o.settings->helper_socket;
+}
+
+int token_fd(const struct token *t)
+{
+    return t->fd;
+}
+
+size_t token_in_flight(const struct token *t)
+{
+    return t->sent.n;
+}

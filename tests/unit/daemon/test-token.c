@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cmocka.h>
+
+#include "daemon/token.h"
+
+/* A helper in the same event loop, which does what each test tells it. */
+enum behaviour {
+    ANSWER = 0,
+    HANG_UP,     /* at the first SIGN or GENERATE, then ANSWER */
+    HANG_UP_ALL, /* at each */
+    BAD_ID,
+    BAD_LENGTH,
+    BAD_VERSION,
+    NO_TOKEN, /* STATUS says so */
+    SILENT,   /* to SIGN */
+};
+
+static struct fixture {
+    sd_event *event;
+    struct settings_token settings;
+    char name[8];
+    char path[64];
+    int listen_fd, fd;
+    sd_event_source *listen_source, *source;
+    enum behaviour behaviour;
+    unsigned connections, signs, generates;
+    struct token *token;
+    unsigned ready;
+    bool open_when_ready;
+    /* the last answer */
+    unsigned answers;
+    int r;
+    enum token_result result;
+    char data[64];
+} f;
+
+static void helper_hang_up(void)
+{
+    f.source = sd_event_source_disable_unref(f.source);
+    close(f.fd);
+    f.fd = -1;
+}
+
+static void helper_reply(const struct token_request *request,
+                         enum token_result result, const void *data, size_t len)
+{
+    struct {
+        struct token_reply head;
+        uint8_t data[sizeof(struct token_status)];
+    } reply = { .head = { .version = TOKEN_PROTO_VERSION,
+                          .result = result,
+                          .id = request->id,
+                          .data_len = (uint32_t)len } };
+
+    if (f.behaviour == BAD_VERSION)
+        reply.head.version++;
+    if (f.behaviour == BAD_ID)
+        reply.head.id += 100;
+    if (f.behaviour == BAD_LENGTH)
+        reply.head.data_len++;
+    if (len)
+        memcpy(reply.data, data, len);
+    assert_true(send(f.fd, &reply, sizeof(reply.head) + len, 0) > 0);
+}
+
+static void helper_work(const struct token_request *request)
+{
+    struct token_status status = { .result = f.behaviour == NO_TOKEN
+                                                 ? TOKEN_S_NO_TOKEN
+                                                 : TOKEN_S_OK };
+
+    if (request->op == TOKEN_OP_STATUS) {
+        helper_reply(request, TOKEN_S_OK, &status, sizeof(status));
+        return;
+    }
+    f.signs += request->op == TOKEN_OP_SIGN;
+    f.generates += request->op == TOKEN_OP_GENERATE;
+    if (f.behaviour == SILENT)
+        return;
+    if (f.behaviour == HANG_UP || f.behaviour == HANG_UP_ALL) {
+        if (f.behaviour == HANG_UP)
+            f.behaviour = ANSWER;
+        helper_hang_up();
+        return;
+    }
+    helper_reply(request, TOKEN_S_OK, "signature", 9);
+}
+
+static int on_helper_io(sd_event_source *s, int fd, uint32_t revents,
+                        void *userdata)
+{
+    struct {
+        struct token_request head;
+        uint8_t data[256];
+    } request;
+    ssize_t n;
+
+    (void)s;
+    (void)revents;
+    (void)userdata;
+    n = recv(fd, &request, sizeof(request), MSG_DONTWAIT);
+    if (n <= 0) {
+        helper_hang_up();
+        return 0;
+    }
+    assert_int_equal(n, sizeof(request.head) + request.head.data_len);
+    helper_work(&request.head);
+    return 0;
+}
+
+static int on_helper_accept(sd_event_source *s, int fd, uint32_t revents,
+                            void *userdata)
+{
+    (void)s;
+    (void)revents;
+    (void)userdata;
+    if (f.fd >= 0)
+        helper_hang_up();
+    f.fd = accept(fd, NULL, NULL);
+    assert_true(f.fd >= 0);
+    f.connections++;
+    /* Garbage only ever once, or it would never end. */
+    if (f.connections > 1 && f.behaviour >= BAD_ID && f.behaviour < NO_TOKEN)
+        f.behaviour = ANSWER;
+    assert_true(sd_event_add_io(f.event, &f.source, f.fd, EPOLLIN, on_helper_io,
+                                NULL) >= 0);
+    return 0;
+}
+
+static void on_ready(struct token *t, void *userdata)
+{
+    (void)userdata;
+    f.ready++;
+    if (f.open_when_ready)
+        token_open(t);
+}
+
+static void helper_listen(void)
+{
+    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+
+    memcpy(sa.sun_path, f.path, strlen(f.path) + 1);
+    f.listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    assert_true(f.listen_fd >= 0);
+    assert_int_equal(bind(f.listen_fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    assert_int_equal(listen(f.listen_fd, 5), 0);
+    assert_true(sd_event_add_io(f.event, &f.listen_source, f.listen_fd, EPOLLIN,
+                                on_helper_accept, NULL) >= 0);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    f = (struct fixture){
+        .fd = -1, .listen_fd = -1, .name = "hsm", .open_when_ready = true
+    };
+    (void)snprintf(f.path, sizeof(f.path), "/tmp/test-token-%d.sock",
+                   (int)getpid());
+    (void)unlink(f.path);
+    f.settings = (struct settings_token){ .name = f.name,
+                                          .timeout_ms = 5000,
+                                          .helper_socket = f.path };
+    assert_true(sd_event_new(&f.event) >= 0);
+    assert_int_equal(token_new(&(struct token_options){ .event = f.event,
+                                                        .settings = &f.settings,
+                                                        .on_ready = on_ready },
+                               &f.token),
+                     0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    token_free(f.token);
+    if (f.fd >= 0)
+        helper_hang_up();
+    sd_event_source_disable_unref(f.listen_source);
+    if (f.listen_fd >= 0)
+        close(f.listen_fd);
+    (void)unlink(f.path);
+    sd_event_unref(f.event);
+    return 0;
+}
+
+static void on_done(const struct token_answer *a, void *userdata)
+{
+    (void)userdata;
+    f.answers++;
+    f.r = a->r;
+    f.result = a->result;
+    assert_true(a->data.len < sizeof(f.data));
+    if (a->data.len)
+        memcpy(f.data, a->data.data, a->data.len);
+}
+
+static void ask(enum token_op op)
+{
+    static const uint8_t input[] = "header.payload";
+
+    token_send(f.token,
+               &(struct token_ask){ .op = op,
+                                    .label = "pre:0badcafe:le:1",
+                                    .data = { input, sizeof(input) - 1 } },
+               on_done, NULL);
+}
+
+static void run_until(const unsigned *counter, unsigned n)
+{
+    for (int i = 0; i < 200 && *counter < n; i++)
+        assert_true(sd_event_run(f.event, 50000) >= 0);
+    assert_true(*counter >= n);
+}
+
+static void test_a_request_is_answered(void **state)
+{
+    (void)state;
+    helper_listen();
+    token_start(f.token);
+    ask(TOKEN_OP_SIGN);
+    run_until(&f.answers, 1);
+    assert_int_equal(f.r, 0);
+    assert_int_equal(f.result, TOKEN_S_OK);
+    assert_string_equal(f.data, "signature");
+    assert_string_equal(token_state(f.token), "ok");
+}
+
+static void test_signing_waits_until_the_keys_were_looked_at(void **state)
+{
+    (void)state;
+    f.open_when_ready = false;
+    helper_listen();
+    token_start(f.token);
+    ask(TOKEN_OP_SIGN);
+    ask(TOKEN_OP_FIND);
+    run_until(&f.answers, 1);
+    assert_int_equal(f.ready, 1);
+    assert_int_equal(f.signs, 0);
+    token_open(f.token);
+    run_until(&f.answers, 2);
+    assert_int_equal(f.signs, 1);
+}
+
+static void test_what_waits_is_refused_when_the_keys_are_wrong(void **state)
+{
+    (void)state;
+    f.open_when_ready = false;
+    helper_listen();
+    token_start(f.token);
+    ask(TOKEN_OP_SIGN);
+    run_until(&f.ready, 1);
+    token_refuse(f.token,
+                 &(struct token_answer){ .r = -EHOSTDOWN, .text = "no" });
+    assert_int_equal(f.answers, 1);
+    assert_int_equal(f.r, -EHOSTDOWN);
+    assert_int_equal(f.signs, 0);
+}
+
+static void test_a_signature_is_asked_once_more_of_a_new_helper(void **state)
+{
+    (void)state;
+    f.behaviour = HANG_UP;
+    helper_listen();
+    token_start(f.token);
+    ask(TOKEN_OP_SIGN);
+    run_until(&f.answers, 1);
+    assert_int_equal(f.r, 0);
+    assert_int_equal(f.result, TOKEN_S_OK);
+    assert_int_equal(f.signs, 2);
+    assert_int_equal(f.connections, 2);
+}
+
+static void test_a_signature_is_not_asked_a_third_time(void **state)
+{
+    (void)state;
+    f.behaviour = HANG_UP_ALL;
+    helper_listen();
+    token_start(f.token);
+    ask(TOKEN_OP_SIGN);
+    run_until(&f.answers, 1);
+    assert_int_equal(f.r, -EHOSTDOWN);
+    assert_int_equal(f.signs, 2);
+}
+
+static void test_a_key_is_not_made_twice(void **state)
+{
+    (void)state;
+    f.behaviour = HANG_UP;
+    helper_listen();
+    token_start(f.token);
+    ask(TOKEN_OP_GENERATE);
+    run_until(&f.answers, 1);
+    assert_int_equal(f.r, -EHOSTDOWN);
+    assert_int_equal(f.generates, 1);
+}
+
+static void test_a_reply_that_breaks_the_protocol_ends_the_helper(void **state)
+{
+    static const enum behaviour cases[] = { BAD_ID, BAD_LENGTH, BAD_VERSION };
+
+    (void)state;
+    helper_listen();
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        print_message("case %zu\n", i);
+        f.behaviour = cases[i];
+        f.connections = 0;
+        f.answers = 0;
+        if (i == 0)
+            token_start(f.token);
+        else
+            helper_hang_up();
+        ask(TOKEN_OP_SIGN);
+        run_until(&f.answers, 1);
+        assert_int_equal(f.r, 0);
+        assert_int_equal(f.connections, 2);
+    }
+}
+
+static void
+test_a_token_that_does_not_work_is_told_and_asked_again(void **state)
+{
+    (void)state;
+    f.behaviour = NO_TOKEN;
+    helper_listen();
+    token_start(f.token);
+    ask(TOKEN_OP_SIGN);
+    run_until(&f.answers, 1);
+    assert_int_equal(f.r, -EHOSTDOWN);
+    assert_string_equal(token_state(f.token), "no-token");
+    assert_int_equal(f.signs, 0);
+    /* at once, not after its deadline */
+    ask(TOKEN_OP_SIGN);
+    assert_int_equal(f.answers, 2);
+
+    f.behaviour = ANSWER; /* repaired */
+    run_until(&f.ready, 1);
+    ask(TOKEN_OP_SIGN);
+    run_until(&f.answers, 3);
+    assert_int_equal(f.r, 0);
+}
+
+static void test_without_a_helper_nobody_waits_for_long(void **state)
+{
+    (void)state;
+    token_start(f.token); /* nothing listens */
+    assert_string_equal(token_state(f.token), "unreachable");
+    ask(TOKEN_OP_SIGN);
+    assert_int_equal(f.answers, 1);
+    assert_int_equal(f.r, -EHOSTDOWN);
+    ask(TOKEN_OP_FIND);
+    run_until(&f.answers, 2);
+    assert_int_equal(f.r, -EHOSTDOWN);
+}
+
+static void test_too_many_requests_are_busy(void **state)
+{
+    (void)state;
+    f.behaviour = SILENT;
+    helper_listen();
+    token_start(f.token);
+    run_until(&f.ready, 1);
+    for (int i = 0; i < 2000 && f.answers == 0; i++)
+        ask(TOKEN_OP_SIGN);
+    assert_int_equal(f.answers, 1);
+    assert_int_equal(f.r, -EBUSY);
+}
+
+static void test_what_waits_is_answered_at_the_end(void **state)
+{
+    (void)state;
+    f.behaviour = SILENT;
+    helper_listen();
+    token_start(f.token);
+    run_until(&f.ready, 1);
+    ask(TOKEN_OP_SIGN);
+    f.token = token_free(f.token);
+    assert_int_equal(f.answers, 1);
+    assert_int_equal(f.r, -EHOSTDOWN);
+}
+
+#define TOKEN_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TOKEN_TEST(test_a_request_is_answered),
+        TOKEN_TEST(test_signing_waits_until_the_keys_were_looked_at),
+        TOKEN_TEST(test_what_waits_is_refused_when_the_keys_are_wrong),
+        TOKEN_TEST(test_a_signature_is_asked_once_more_of_a_new_helper),
+        TOKEN_TEST(test_a_signature_is_not_asked_a_third_time),
+        TOKEN_TEST(test_a_key_is_not_made_twice),
+        TOKEN_TEST(test_a_reply_that_breaks_the_protocol_ends_the_helper),
+        TOKEN_TEST(test_a_token_that_does_not_work_is_told_and_asked_again),
+        TOKEN_TEST(test_without_a_helper_nobody_waits_for_long),
+        TOKEN_TEST(test_too_many_requests_are_busy),
+        TOKEN_TEST(test_what_waits_is_answered_at_the_end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
