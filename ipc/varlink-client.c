@@ -30,6 +30,11 @@ struct varlink_client *varlink_client_free(struct varlink_client *c)
     return NULL;
 }
 
+void varlink_client_abandon(const struct varlink_client *c)
+{
+    (void)close(c->fd);
+}
+
 static int64_t now_ms(void)
 {
     struct timespec ts;
@@ -155,6 +160,8 @@ static int send_request(struct varlink_client *c, const char *method,
         r = buf_append_str(&b, more ? ",\"more\":true}" : "}");
     if (r)
         return r;
+    if (b.len + 1 > VARLINK_MESSAGE_MAX)
+        return -EMSGSIZE;
     /* buf keeps a NUL behind its text: the frame's end. */
     return send_all(c, (struct bytes){ b.data, b.len + 1 }, deadline);
 }

@@ -19,7 +19,8 @@ int varlink_client_connect(const char *path, int timeout_ms,
  * @ret:        the answer's or the error's parameters, a new reference
  *
  * Return: 0 (look at *ret_error); -ETIMEDOUT; -ECONNRESET when the peer closed;
- * -EPROTO for an answer that is none; negative errno. After any but 0 the
+ * -EPROTO for an answer that is none; -EMSGSIZE for a request that is longer
+ * than a server may read; negative errno. After any but 0 the
  * client is unusable.
  */
 int varlink_client_call(struct varlink_client *c, const char *method,
@@ -33,6 +34,10 @@ int varlink_client_more(struct varlink_client *c, const char *method,
                         int (*fn)(const json_t *parameters, void *userdata),
                         void *userdata, char **ret_error,
                         json_t **ret) MUST_CHECK;
+
+/* varlink_client_abandon() - in a child after fork(), while the parent may be
+ * in a call: closes the child's descriptor and touches nothing else. */
+void varlink_client_abandon(const struct varlink_client *c);
 
 struct varlink_client *varlink_client_free(struct varlink_client *c);
 DEFINE_CLEANUP(struct varlink_client *, varlink_client_free)

@@ -11,6 +11,7 @@
  * something in it.
  */
 
+#define VARLINK_MESSAGE_MAX (64 * 1024) /* a request, with its NUL */
 #define VARLINK_DEPTH_MAX 16
 
 struct varlink_frames {

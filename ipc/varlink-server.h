@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "ipc/peer.h"
+#include "ipc/varlink-frame.h"
 
 /*
  * A Varlink service (https://varlink.org) on sd-event: NUL-terminated JSON
@@ -17,8 +18,6 @@
  * the answers to what came before. A peer that does not read its answers is not
  * read either, and closed when 1 MiB waits for it.
  */
-
-#define VARLINK_MESSAGE_MAX (64 * 1024) /* with its NUL */
 
 struct varlink_server;
 struct varlink_call; /* one request, until its (last) answer */

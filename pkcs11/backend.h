@@ -141,6 +141,7 @@ struct backend_ops {
 };
 
 extern const struct backend_ops cryptoki_backend;
+extern const struct backend_ops libp11_backend;
 extern const struct backend_ops sealed_backend;
 
 /* backend_ops_get() - the backend of that kind; NULL if there is none. */

@@ -5,6 +5,7 @@ const struct backend_ops *backend_ops_get(enum settings_backend kind)
 {
     static const struct backend_ops *const all[] = {
         &cryptoki_backend,
+        &libp11_backend,
         &sealed_backend,
     };
 

@@ -76,7 +76,7 @@ static struct open_key *place_for_key(struct backend_session *s)
     struct open_key *place = &s->keys[0];
 
     for (size_t i = 0; i < SEALED_OPEN_KEYS_MAX; i++) {
-        if (s->keys[i].key.handle == 0)
+        if (!s->keys[i].signer)
             return &s->keys[i];
         if (s->keys[i].used < place->used)
             place = &s->keys[i];
@@ -92,7 +92,8 @@ static enum token_result open_key(struct backend_session *s,
 {
     CLEANUP(EVP_PKEY_free_p) EVP_PKEY *pkey = NULL;
     CLEANUP_SECRET struct secret *pkcs8 = NULL;
-    struct open_key *place = place_for_key(s);
+    CLEANUP_EVP_SIGNER struct evp_signer *signer = NULL;
+    struct open_key *place;
     struct sealed_stamp stamp;
     struct errmsg e = { 0 };
     struct seal_key key;
@@ -103,18 +104,40 @@ static enum token_result open_key(struct backend_session *s,
         return sealed_fail(r, &e, reterr);
     r = softkey_load(pkcs8, (struct bytes){ key.spki, key.spki_len }, &pkey);
     if (r == 0)
-        r = evp_signer_new(pkey, &place->signer);
+        r = evp_signer_new(pkey, &signer);
     if (r == -EINVAL)
         return refuse_token(reterr, TOKEN_S_KEY_UNFIT,
                             "the sealed key is none that we sign with");
     if (r)
         return sealed_fail(r, &e, reterr);
+    place = place_for_key(s);
     place->key.key = sealed_describe(&key);
-    place->key.handle = ++s->last_handle;
     place->stamp = stamp;
+    place->signer = TAKE_PTR(signer);
     place->used = ++s->clock;
     *ret = place;
     return TOKEN_S_OK;
+}
+
+static enum token_result find_open(struct backend_session *s,
+                                   const struct sealed_store *store,
+                                   const char *label, struct open_key **ret,
+                                   struct backend_error *reterr)
+{
+    for (size_t i = 0; i < SEALED_OPEN_KEYS_MAX; i++) {
+        struct open_key *k = &s->keys[i];
+
+        if (!k->signer || strcmp(k->key.key.label, label) != 0)
+            continue;
+        if (!sealed_store_is_current(store, label, &k->stamp)) {
+            key_forget(k);
+            break;
+        }
+        k->used = ++s->clock;
+        *ret = k;
+        return TOKEN_S_OK;
+    }
+    return open_key(s, store, label, ret, reterr);
 }
 
 enum token_result sealed_find(struct backend_session *s, const char *label,
@@ -126,46 +149,39 @@ enum token_result sealed_find(struct backend_session *s, const char *label,
     enum token_result r;
 
     r = sealed_store_of(s, &store, reterr);
+    if (r == TOKEN_S_OK)
+        r = find_open(s, store, label, &k, reterr);
     if (r != TOKEN_S_OK)
         return r;
-    for (size_t i = 0; !k && i < SEALED_OPEN_KEYS_MAX; i++) {
-        if (s->keys[i].key.handle != 0 &&
-            strcmp(s->keys[i].key.key.label, label) == 0)
-            k = &s->keys[i];
-    }
-    if (k && !sealed_store_is_current(store, label, &k->stamp)) {
-        key_forget(k);
-        k = NULL;
-    }
-    if (!k) {
-        r = open_key(s, store, label, &k, reterr);
-        if (r != TOKEN_S_OK)
-            return r;
-    }
     *ret = k->key;
     return TOKEN_S_OK;
 }
 
-/* The open key of a handle; the ladder finds it again when it has changed. */
+static bool same_key(const struct open_key *k, const struct backend_key *key)
+{
+    return bytes_eq((struct bytes){ k->key.key.spki, k->key.key.spki_len },
+                    (struct bytes){ key->key.spki, key->key.spki_len });
+}
+
+/* A key that made room for others is opened again; one that is another by now
+ * is not, and the ladder finds it. */
 static enum token_result key_of(struct backend_session *s,
                                 const struct sealed_store *store,
                                 const struct backend_key *key,
                                 struct open_key **ret,
                                 struct backend_error *reterr)
 {
-    for (size_t i = 0; i < SEALED_OPEN_KEYS_MAX; i++) {
-        struct open_key *k = &s->keys[i];
+    struct open_key *k = NULL;
+    enum token_result r;
 
-        if (k->key.handle == 0 || k->key.handle != key->handle)
-            continue;
-        if (!sealed_store_is_current(store, k->key.key.label, &k->stamp))
-            break;
-        k->used = ++s->clock;
-        *ret = k;
-        return TOKEN_S_OK;
-    }
-    return backend_fail(reterr, TOKEN_S_FAILED, BACKEND_CURE_SESSION, 0,
-                        "the sealed key was closed, destroyed or replaced");
+    r = find_open(s, store, key->key.label, &k, reterr);
+    if (r != TOKEN_S_OK)
+        return r;
+    if (!same_key(k, key))
+        return backend_fail(reterr, TOKEN_S_FAILED, BACKEND_CURE_SESSION, 0,
+                            "the sealed key was replaced by another");
+    *ret = k;
+    return TOKEN_S_OK;
 }
 
 enum token_result sealed_sign(struct backend_session *s,

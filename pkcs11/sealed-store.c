@@ -122,7 +122,7 @@ int sealed_store_unlock(struct sealed_store *s, enum seal_kind kind,
     if (r == SEAL_E_WRONG && kind != SEAL_KIND_CREDENTIAL)
         r = try_slots(s, SEAL_KIND_PASSPHRASE, secret, &master);
     if (r == SEAL_E_WRONG)
-        errmsg_set(reterr, "opens no slot of this store");
+        errmsg_set(reterr, "no slot of this store opens with that secret");
     else if (r == 0)
         r = seal_header_verify(buf_bytes(&s->header_file), master, reterr);
     if (r)

@@ -22,15 +22,14 @@ struct backend {
 };
 
 struct open_key {
-    struct backend_key key; /* handle 0: this place is free */
+    struct backend_key key; /* its handle is not used: the label is enough */
     struct sealed_stamp stamp;
-    struct evp_signer *signer;
+    struct evp_signer *signer; /* NULL: this place is free */
     uint64_t used;
 };
 
 struct backend_session {
     struct backend *b;
-    uint64_t last_handle;
     uint64_t clock;
     struct open_key keys[SEALED_OPEN_KEYS_MAX];
 };

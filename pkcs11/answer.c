@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * One answer_*() for each thing that the daemon may ask, reached through one
+ * table. Each works on a key found by its label, through the ladder; what is
+ * given out as a signature has been checked here, whatever the backend.
+ */
+#include "pkcs11/answer.h"
+
+#include <string.h>
+
+#include "pkcs11/fitness.h"
+#include "pkcs11/signature.h"
+#include "pkcs11/wire.h"
+
+/* Making a key takes long on a card: it may take this many times Timeout=. */
+#define GENERATE_TIMEOUTS 6
+
+/* One request on its way: what the functions under the ladder see. */
+struct request {
+    struct answerer *a;
+    const struct token_request *head;
+    struct bytes data;
+    struct keycache_entry *entry;
+    struct backend_key key;
+    size_t n_keys;
+    uint8_t sig[TOKEN_SIGNATURE_MAX];
+    size_t sig_len;
+    bool begun; /* GENERATE, DESTROY: the token has been asked */
+};
+
+static uint32_t epoch(const struct answerer *a)
+{
+    return atomic_load(&a->service->shared->epoch);
+}
+
+static void tell_change(const struct answerer *a)
+{
+    atomic_fetch_add(&a->service->shared->epoch, 1);
+}
+
+static enum token_result find_entry(struct request *q,
+                                    struct backend_error *err)
+{
+    struct answerer *a = q->a;
+    uint32_t now = epoch(a);
+    struct backend_key key;
+    enum token_result r;
+
+    q->entry = keycache_get(&a->cache, q->head->label, now);
+    if (q->entry)
+        return TOKEN_S_OK;
+    r = a->service->ops->find(a->session, q->head->label, &key, err);
+    if (r == TOKEN_S_OK)
+        r = fitness_check(&key.key, err);
+    if (r == TOKEN_S_OK)
+        r = keycache_put(&a->cache, &key, &q->entry, err);
+    return r;
+}
+
+static enum token_result do_find(void *userdata, struct backend_error *err)
+{
+    struct request *q = userdata;
+
+    return q->a->service->ops->find(q->a->session, q->head->label, &q->key,
+                                    err);
+}
+
+/*
+ * RSA signatures are always verified: a faulty one gives the key away. So is
+ * the first by a key after it was found, whose handle might be another's.
+ */
+static enum token_result check_signature(const struct request *q,
+                                         struct bytes input,
+                                         struct backend_error *err)
+{
+    struct keycache_entry *e = q->entry;
+    bool verify = q->a->service->settings->verify_all || !e->proven ||
+                  e->key.key.alg == TOKEN_ALG_RS256;
+
+    if (q->sig_len != e->sig_len)
+        return refuse_token(err, TOKEN_S_BAD_SIGNATURE,
+                            "the token gave a signature of %zu octets instead "
+                            "of %zu",
+                            q->sig_len, e->sig_len);
+    if (verify && signature_verify(e->pub, input,
+                                   (struct bytes){ q->sig, q->sig_len }) != 0)
+        return refuse_token(err, TOKEN_S_BAD_SIGNATURE,
+                            "the token gave a signature that does not verify");
+    e->proven = true;
+    return TOKEN_S_OK;
+}
+
+static enum token_result sign(struct request *q, struct bytes input,
+                              struct backend_error *err)
+{
+    struct answerer *a = q->a;
+    enum token_result r = find_entry(q, err);
+
+    if (r == TOKEN_S_OK)
+        r = a->service->ops->sign(a->session, &q->entry->key, input, q->sig,
+                                  &q->sig_len, err);
+    if (r == TOKEN_S_OK)
+        r = check_signature(q, input, err);
+    if (r != TOKEN_S_OK)
+        keycache_clear(&a->cache);
+    return r;
+}
+
+static enum token_result do_sign(void *userdata, struct backend_error *err)
+{
+    struct request *q = userdata;
+    enum token_result r = find_entry(q, err);
+
+    if (r != TOKEN_S_OK) {
+        keycache_clear(&q->a->cache);
+        return r;
+    }
+    if (q->head->alg != q->entry->key.key.alg)
+        return refuse_token(err, TOKEN_S_KEY_UNFIT,
+                            "key %s signs with another algorithm",
+                            q->head->label);
+    return sign(q, q->data, err);
+}
+
+/* A key that is made or taken over has to sign once: what we say about it is
+ * then more than attributes. */
+static enum token_result do_trial(void *userdata, struct backend_error *err)
+{
+    static const char trial[] = "acme-guardian: does this key sign?";
+
+    return sign(userdata, bytes_from_str(trial), err);
+}
+
+static enum token_result do_find_uri(void *userdata, struct backend_error *err)
+{
+    struct request *q = userdata;
+    char uri[1024 + 1];
+
+    memcpy(uri, q->data.data, q->data.len);
+    uri[q->data.len] = '\0';
+    if (strlen(uri) != q->data.len)
+        return refuse_token(err, TOKEN_S_NO_KEY, "the URI has a NUL");
+    return q->a->service->ops->find_uri(q->a->session, uri, &q->key, err);
+}
+
+static enum token_result do_list(void *userdata, struct backend_error *err)
+{
+    struct request *q = userdata;
+    const struct token_list_request *list = (const void *)q->data.data;
+
+    return q->a->service->ops->list(q->a->session, q->head->label, list->skip,
+                                    q->a->keys, &q->n_keys, err);
+}
+
+/* Never twice: the first may have made a key. Where it is not known, the next
+ * process will see it. */
+static enum token_result do_generate(void *userdata, struct backend_error *err)
+{
+    struct request *q = userdata;
+    enum token_result r;
+
+    r = q->a->service->ops->generate(q->a->session, q->head->label,
+                                     q->head->alg, q->head->rsa_bits, &q->key,
+                                     err);
+    if (r != TOKEN_S_OK && err->cure != BACKEND_CURE_NONE)
+        err->cure = BACKEND_CURE_RESTART;
+    return r;
+}
+
+/* A session that died unnoticed is cured before, by asking for what is not
+ * there. */
+static enum token_result do_find_free(void *userdata, struct backend_error *err)
+{
+    struct request *q = userdata;
+    enum token_result r = do_find(q, err);
+
+    if (r == TOKEN_S_NO_KEY)
+        return TOKEN_S_OK;
+    if (r == TOKEN_S_OK || r == TOKEN_S_AMBIGUOUS || r == TOKEN_S_KEY_UNFIT)
+        return refuse_token(err, TOKEN_S_EXISTS, "there is a key %s",
+                            q->head->label);
+    return r;
+}
+
+static enum token_result do_destroy(void *userdata, struct backend_error *err)
+{
+    struct request *q = userdata;
+    enum token_result r = do_find(q, err);
+
+    if (r == TOKEN_S_NO_KEY && q->begun)
+        return TOKEN_S_OK; /* the first try did it after all */
+    if (r != TOKEN_S_OK)
+        return r;
+    q->begun = true;
+    return q->a->service->ops->destroy(q->a->session, &q->key, err);
+}
+
+static enum token_result climb(struct request *q, ladder_fn fn,
+                               struct backend_error *err)
+{
+    const struct ladder ladder = { .ops = q->a->service->ops,
+                                   .session = q->a->session,
+                                   .login = &q->a->service->login };
+
+    return ladder_run(&ladder, fn, q, err);
+}
+
+static struct bytes key_bytes(const struct request *q)
+{
+    return (struct bytes){ (const uint8_t *)&q->key.key, sizeof(q->key.key) };
+}
+
+void answer_status(const struct service *s, struct token_status *ret)
+{
+    *ret = (struct token_status){
+        .result = TOKEN_S_OK,
+        .backend = s->settings->backend,
+        .processes = atomic_load(&s->shared->processes),
+        .sessions = atomic_load(&s->shared->sessions),
+        .unseparated = s->unseparated,
+    };
+    s->ops->status(s->backend, ret);
+}
+
+static enum token_result answer_list(struct request *q, struct bytes *ret,
+                                     struct backend_error *err)
+{
+    enum token_result r = climb(q, do_list, err);
+
+    *ret = (struct bytes){ (const uint8_t *)q->a->keys,
+                           q->n_keys * sizeof(*q->a->keys) };
+    return r;
+}
+
+static enum token_result answer_find(struct request *q, struct bytes *ret,
+                                     struct backend_error *err)
+{
+    *ret = key_bytes(q);
+    return climb(q, do_find, err);
+}
+
+/* The rest of taking over a key: what it says of itself, and one signature. */
+static enum token_result accept_key(struct request *q,
+                                    struct backend_error *err)
+{
+    struct token_request head = { 0 };
+    struct request trial = { .a = q->a, .head = &head };
+    enum token_result r = fitness_prove(&q->key.key, err);
+
+    if (r != TOKEN_S_OK)
+        return r;
+    memcpy(head.label, q->key.key.label, sizeof(head.label));
+    return climb(&trial, do_trial, err);
+}
+
+static enum token_result answer_find_uri(struct request *q, struct bytes *ret,
+                                         struct backend_error *err)
+{
+    enum token_result r = climb(q, do_find_uri, err);
+
+    *ret = key_bytes(q);
+    return r == TOKEN_S_OK ? accept_key(q, err) : r;
+}
+
+static enum token_result answer_generate(struct request *q, struct bytes *ret,
+                                         struct backend_error *err)
+{
+    enum token_result r = climb(q, do_find_free, err);
+
+    *ret = key_bytes(q);
+    if (r == TOKEN_S_OK)
+        r = climb(q, do_generate, err);
+    if (r != TOKEN_S_OK)
+        return r;
+    tell_change(q->a);
+    return accept_key(q, err);
+}
+
+static enum token_result answer_sign(struct request *q, struct bytes *ret,
+                                     struct backend_error *err)
+{
+    enum token_result r = climb(q, do_sign, err);
+
+    *ret = (struct bytes){ q->sig, q->sig_len };
+    return r;
+}
+
+static enum token_result answer_destroy(struct request *q, struct bytes *ret,
+                                        struct backend_error *err)
+{
+    enum token_result r = climb(q, do_destroy, err);
+
+    *ret = (struct bytes){ 0 };
+    if (q->begun)
+        tell_change(q->a);
+    return r;
+}
+
+typedef enum token_result (*answer_fn)(struct request *q, struct bytes *ret,
+                                       struct backend_error *err);
+
+/* STATUS and UNLOCK have no row: who is here is logged in. */
+static const struct {
+    answer_fn fn;
+    unsigned timeouts;
+} table[TOKEN_OP_COUNT] = {
+    [TOKEN_OP_LIST] = { answer_list, 1 },
+    [TOKEN_OP_FIND] = { answer_find, 1 },
+    [TOKEN_OP_FIND_URI] = { answer_find_uri, 1 },
+    [TOKEN_OP_GENERATE] = { answer_generate, GENERATE_TIMEOUTS },
+    [TOKEN_OP_SIGN] = { answer_sign, 1 },
+    [TOKEN_OP_DESTROY] = { answer_destroy, 1 },
+};
+
+static enum answer_next send(const struct answerer *a, int fd, uint64_t id,
+                             enum token_result r, struct bytes data,
+                             struct backend_error *err)
+{
+    bool good = r == TOKEN_S_OK;
+
+    err->result = r;
+    watch_stop(a->watch);
+    if (wire_reply(fd, id, good ? NULL : err,
+                   good ? data : (struct bytes){ 0 }))
+        return ANSWER_EXIT_CLOSED;
+    if (r == TOKEN_S_PROTOCOL)
+        return ANSWER_EXIT_PROTOCOL;
+    if (!good && err->cure == BACKEND_CURE_RESTART)
+        return ANSWER_EXIT_LADDER;
+    return ANSWER_GO_ON;
+}
+
+static enum answer_next send_status(const struct answerer *a, int fd,
+                                    uint64_t id, struct backend_error *err)
+{
+    struct token_status status;
+
+    answer_status(a->service, &status);
+    return send(a, fd, id, TOKEN_S_OK,
+                (struct bytes){ (const uint8_t *)&status, sizeof(status) },
+                err);
+}
+
+enum answer_next answer_datagram(struct answerer *a, int fd,
+                                 struct bytes datagram,
+                                 struct backend_error *ret_err)
+{
+    const struct token_request *head = (const void *)datagram.data;
+    struct request q = {
+        .a = a,
+        .head = head,
+        .data = { datagram.data + sizeof(*head), datagram.len - sizeof(*head) },
+    };
+    struct bytes data = { 0 };
+    enum token_result r = wire_check(datagram, ret_err);
+
+    if (r != TOKEN_S_OK)
+        return send(a, fd, datagram.len >= sizeof(*head) ? head->id : 0, r,
+                    data, ret_err);
+    if (!table[head->op].fn)
+        return send_status(a, fd, head->id, ret_err);
+
+    watch_start(a->watch,
+                a->service->settings->timeout_ms * table[head->op].timeouts);
+    *ret_err = (struct backend_error){ 0 };
+    r = table[head->op].fn(&q, &data, ret_err);
+    return send(a, fd, head->id, r, data, ret_err);
+}

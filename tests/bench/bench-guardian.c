@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * bench-guardian SOCKET NEW-ORDER-URL CLIENTS SECONDS
+ * bench-guardian --cold SOCKET NEW-ORDER-URL
+ *
+ * What a C client does: libacme-guardian, a newOrder of two names composed by
+ * the daemon, each with another nonce. --cold prints the time from connecting
+ * to the first signature.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <acme-guardian.h>
+
+#include "tests/bench/bench.h"
+
+struct config {
+    const char *socket, *url;
+};
+
+struct client {
+    const struct config *config;
+    struct guardian *guardian;
+};
+
+static void *open_client(void *config)
+{
+    struct client *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return NULL;
+    c->config = config;
+    return guardian_new(c->config->socket, &c->guardian) ? NULL : c;
+}
+
+static int sign(void *client, uint64_t n)
+{
+    struct client *c = client;
+    struct guardian_jws *jws = NULL;
+    struct guardian_error *error = NULL;
+    char nonce[48];
+    const struct guardian_sign_request request = {
+        .account = "bench",
+        .url = c->config->url,
+        .nonce = nonce,
+        .payload = "{\"identifiers\":[{\"type\":\"dns\",\"value\":"
+                   "\"www.lab.example\"},{\"type\":\"dns\",\"value\":"
+                   "\"api.lab.example\"}]}",
+    };
+    int r;
+
+    (void)snprintf(nonce, sizeof(nonce), "bm9uY2VfYmVuY2g%016llx",
+                   (unsigned long long)n);
+    r = guardian_sign(c->guardian, &request, &jws, &error);
+    if (r)
+        fprintf(stderr, "sign: %s: %s\n", guardian_strerror(r),
+                error && error->reason ? error->reason : "");
+    guardian_error_free(error);
+    guardian_jws_free(jws);
+    return r;
+}
+
+static int cold(struct config *config)
+{
+    double start = bench_now();
+    struct client *c = open_client(config);
+
+    if (!c || sign(c, 1) != 0)
+        return 1;
+    printf("{\"ms\":%.2f}\n", (bench_now() - start) * 1e3);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const struct bench_side side = { open_client, sign };
+    struct config config;
+    struct bench_result r;
+
+    if (argc == 4 && strcmp(argv[1], "--cold") == 0) {
+        config = (struct config){ argv[2], argv[3] };
+        return cold(&config);
+    }
+    if (argc != 5) {
+        fprintf(stderr, "usage: bench-guardian SOCKET NEW-ORDER-URL CLIENTS "
+                        "SECONDS\n");
+        return 64;
+    }
+    config = (struct config){ argv[1], argv[2] };
+    bench_run(&side, &config, (unsigned)atoi(argv[3]), 0.3, atof(argv[4]), &r);
+    printf("{\"ops\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"errors\":%llu}\n",
+           r.ops, r.p50_us, r.p99_us, (unsigned long long)r.errors);
+    return r.errors ? 1 : 0;
+}

@@ -1,0 +1,625 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <acme-guardian.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "fake-signer.h"
+
+DEFINE_CLEANUP(struct guardian *, guardian_free)
+DEFINE_CLEANUP(struct guardian_error *, guardian_error_free)
+DEFINE_CLEANUP(struct guardian_jws *, guardian_jws_free)
+#define CLEANUP_GUARDIAN CLEANUP(guardian_free_p)
+#define CLEANUP_ERROR CLEANUP(guardian_error_free_p)
+#define CLEANUP_JWS CLEANUP(guardian_jws_free_p)
+
+static struct guardian *open_handle(const struct fake_signer *s)
+{
+    struct guardian *g = NULL;
+
+    assert_int_equal(guardian_new(s->path, &g), GUARDIAN_OK);
+    return g;
+}
+
+static int sign_as(struct guardian *g, const char *account,
+                   struct guardian_error **ret_error)
+{
+    CLEANUP_JWS struct guardian_jws *jws = NULL;
+    struct guardian_sign_request request = { .account = account,
+                                             .url = "https://ca.example/o",
+                                             .nonce = "N" };
+
+    return guardian_sign(g, &request, &jws, ret_error);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &ts), 0);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void assert_text(const char *got, const char *want)
+{
+    assert_string_equal(got ? got : "(null)", want ? want : "(null)");
+}
+
+static void test_every_code_has_words(void **state)
+{
+    static const int codes[] = {
+        GUARDIAN_OK,
+        GUARDIAN_E_POLICY_DENIED,
+        GUARDIAN_E_MALFORMED_REQUEST,
+        GUARDIAN_E_UNKNOWN_ACCOUNT,
+        GUARDIAN_E_ACCOUNT_NOT_READY,
+        GUARDIAN_E_KEY_CHANGED,
+        GUARDIAN_E_TOKEN_UNAVAILABLE,
+        GUARDIAN_E_BUSY,
+        GUARDIAN_E_AUDIT_UNAVAILABLE,
+        GUARDIAN_E_RATE_LIMITED,
+        GUARDIAN_E_REFUSED,
+        GUARDIAN_E_ARGUMENT,
+        GUARDIAN_E_MEMORY,
+        GUARDIAN_E_UNAVAILABLE,
+        GUARDIAN_E_TIMEOUT,
+        GUARDIAN_E_PROTOCOL,
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+        assert_string_not_equal(guardian_strerror(codes[i]), "Unknown error");
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(guardian_strerror(codes[i]),
+                                    guardian_strerror(codes[j]));
+    }
+    assert_string_equal(guardian_strerror(-1), "Unknown error");
+    assert_string_equal(guardian_strerror(11), "Unknown error");
+}
+
+static void test_errors_of_the_daemon_keep_their_details(void **state)
+{
+    static const struct {
+        const char *account;
+        struct guardian_error want;
+    } cases[] = {
+        { "error:PolicyDenied",
+          { .code = GUARDIAN_E_POLICY_DENIED,
+            .operation = "order",
+            .identifier = "example.net",
+            .reason = "name-not-allowed",
+            .rule = "a.policy:3",
+            .offset = -1,
+            .retry_after_ms = -1 } },
+        { "error:MalformedRequest",
+          { .code = GUARDIAN_E_MALFORMED_REQUEST,
+            .reason = "bad-nonce",
+            .detail = "no nonce",
+            .offset = 17,
+            .retry_after_ms = -1 } },
+        { "error:UnknownAccount",
+          { .code = GUARDIAN_E_UNKNOWN_ACCOUNT,
+            .offset = -1,
+            .retry_after_ms = -1 } },
+        { "error:AccountNotReady",
+          { .code = GUARDIAN_E_ACCOUNT_NOT_READY,
+            .state = "needs-resolve",
+            .offset = -1,
+            .retry_after_ms = -1 } },
+        { "error:KeyChanged",
+          { .code = GUARDIAN_E_KEY_CHANGED,
+            .thumbprint = "THP",
+            .offset = -1,
+            .retry_after_ms = -1 } },
+        { "error:TokenUnavailable",
+          { .code = GUARDIAN_E_TOKEN_UNAVAILABLE,
+            .offset = -1,
+            .retry_after_ms = 1500 } },
+        { "error:Busy",
+          { .code = GUARDIAN_E_BUSY, .offset = -1, .retry_after_ms = 20 } },
+        { "error:AuditUnavailable",
+          { .code = GUARDIAN_E_AUDIT_UNAVAILABLE,
+            .offset = -1,
+            .retry_after_ms = -1 } },
+        { "error:RateLimited",
+          { .code = GUARDIAN_E_RATE_LIMITED,
+            .offset = -1,
+            .retry_after_ms = 0 } },
+        { "error:OfLaterVersions",
+          { .code = GUARDIAN_E_REFUSED,
+            .detail = "org.acmeguardian.Signer.OfLaterVersions",
+            .offset = -1,
+            .retry_after_ms = -1 } },
+        { "error:org.varlink.service.PermissionDenied",
+          { .code = GUARDIAN_E_REFUSED,
+            .detail = "org.varlink.service.PermissionDenied",
+            .offset = -1,
+            .retry_after_ms = -1 } },
+        { "error:net.example.Busy",
+          { .code = GUARDIAN_E_REFUSED,
+            .detail = "net.example.Busy",
+            .offset = -1,
+            .retry_after_ms = -1 } },
+    };
+    CLEANUP(fake_signer_stop) struct fake_signer s;
+    CLEANUP_GUARDIAN struct guardian *g = NULL;
+
+    (void)state;
+    fake_signer_start(&s);
+    g = open_handle(&s);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct guardian_error *want = &cases[i].want;
+        CLEANUP_ERROR struct guardian_error *e = NULL;
+
+        print_message("%s\n", cases[i].account);
+        assert_int_equal(sign_as(g, cases[i].account, &e), want->code);
+        assert_non_null(e);
+        assert_int_equal(e->code, want->code);
+        assert_int_equal(e->system_errno, 0);
+        assert_text(e->reason, want->reason);
+        assert_text(e->operation, want->operation);
+        assert_text(e->identifier, want->identifier);
+        assert_text(e->rule, want->rule);
+        assert_text(e->detail, want->detail);
+        assert_text(e->state, want->state);
+        assert_text(e->thumbprint, want->thumbprint);
+        assert_int_equal(e->offset, want->offset);
+        assert_int_equal(e->retry_after_ms, want->retry_after_ms);
+        assert_int_equal(sign_as(g, cases[i].account, NULL), want->code);
+    }
+    /* An error is an answer: the connection stays. */
+    assert_int_equal(s.counts->connections, 1);
+}
+
+static void test_sign_hands_over_what_was_asked(void **state)
+{
+    CLEANUP(fake_signer_stop) struct fake_signer s;
+    CLEANUP_GUARDIAN struct guardian *g = NULL;
+    CLEANUP_JWS struct guardian_jws *all = NULL;
+    CLEANUP_JWS struct guardian_jws *least = NULL;
+
+    (void)state;
+    fake_signer_start(&s);
+    g = open_handle(&s);
+    assert_int_equal(guardian_sign(g,
+                                   &(struct guardian_sign_request){
+                                       .account = "a",
+                                       .url = "https://ca.example/new-order",
+                                       .nonce = "N-1",
+                                       .payload = "{\"x\":\"\xc3\xbc\\n\"}\n",
+                                       .thumbprint = "T" },
+                                   &all, NULL),
+                     GUARDIAN_OK);
+    assert_string_equal(all->protected_, "PROT");
+    assert_string_equal(all->payload, "{\"x\":\"\xc3\xbc\\n\"}\n");
+    assert_string_equal(all->signature, "a|https://ca.example/new-order|N-1|T");
+    assert_string_equal(all->json,
+                        "{\"protected\":\"PROT\",\"payload\":\"{\\\"x\\\":"
+                        "\\\"\xc3\xbc\\\\n\\\"}\\n\",\"signature\":"
+                        "\"a|https://ca.example/new-order|N-1|T\"}");
+    assert_int_equal(
+        guardian_sign(
+            g, &(struct guardian_sign_request){ .url = "u", .nonce = "n" },
+            &least, NULL),
+        GUARDIAN_OK);
+    assert_string_equal(least->payload, "");
+    assert_string_equal(least->signature, "-|u|n|-");
+}
+
+static void test_sign_input_returns_the_whole_request(void **state)
+{
+    CLEANUP(fake_signer_stop) struct fake_signer s;
+    CLEANUP_GUARDIAN struct guardian *g = NULL;
+    CLEANUP_JWS struct guardian_jws *jws = NULL;
+
+    (void)state;
+    fake_signer_start(&s);
+    g = open_handle(&s);
+    assert_int_equal(
+        guardian_sign_input(
+            g,
+            &(struct guardian_sign_input){ .protected_ = "P", .payload = "Q" },
+            &jws, NULL),
+        GUARDIAN_OK);
+    assert_string_equal(
+        jws->json,
+        "{\"protected\":\"P\",\"payload\":\"Q\",\"signature\":\"P.Q\"}");
+}
+
+static void test_accounts_are_listed(void **state)
+{
+    CLEANUP(fake_signer_stop) struct fake_signer s;
+    CLEANUP_GUARDIAN struct guardian *g = NULL;
+    struct guardian_accounts *all = NULL;
+    struct guardian_account *one = NULL;
+
+    (void)state;
+    fake_signer_start(&s);
+    g = open_handle(&s);
+    assert_int_equal(guardian_list_accounts(g, &all, NULL), GUARDIAN_OK);
+    assert_int_equal(all->n, 2);
+    assert_string_equal(all->items[0]->name, "one");
+    assert_string_equal(all->items[0]->directory, "https://ca.example/dir");
+    assert_string_equal(all->items[0]->url, "https://ca.example/acct/1");
+    assert_string_equal(all->items[0]->alg, "ES256");
+    assert_string_equal(all->items[0]->jwk,
+                        "{\"kty\":\"EC\",\"crv\":\"P-256\"}");
+    assert_string_equal(all->items[0]->thumbprint, "THP");
+    assert_string_equal(all->items[0]->status, "valid");
+    assert_string_equal(all->items[1]->name, "two");
+    assert_null(all->items[1]->url);
+    guardian_accounts_free(all);
+
+    assert_int_equal(guardian_get_account(g, NULL, &one, NULL), GUARDIAN_OK);
+    assert_string_equal(one->name, "only");
+    guardian_account_free(one);
+    assert_int_equal(guardian_get_account(g, "b", &one, NULL), GUARDIAN_OK);
+    assert_string_equal(one->name, "b");
+    guardian_account_free(one);
+}
+
+static void test_key_authorization_and_check(void **state)
+{
+    static const char *const names[] = { "a.example", "b.example" };
+    CLEANUP(fake_signer_stop) struct fake_signer s;
+    CLEANUP_GUARDIAN struct guardian *g = NULL;
+    struct guardian_key_authorization *ka = NULL;
+    struct guardian_verdict *v = NULL;
+
+    (void)state;
+    fake_signer_start(&s);
+    g = open_handle(&s);
+    assert_int_equal(guardian_key_authorization(g, "a", "tok", &ka, NULL),
+                     GUARDIAN_OK);
+    assert_string_equal(ka->key_authorization, "tok.THP");
+    assert_string_equal(ka->dns01, "DNS");
+    assert_string_equal(ka->tls_alpn01, "ALPN");
+    assert_string_equal(ka->dns_account01_label, "_label");
+    guardian_key_authorization_free(ka);
+    assert_int_equal(guardian_key_authorization(g, NULL, "tok", &ka, NULL),
+                     GUARDIAN_OK);
+    assert_null(ka->dns_account01_label);
+    guardian_key_authorization_free(ka);
+
+    assert_int_equal(guardian_check(g, "a", "order", names, 2, &v, NULL),
+                     GUARDIAN_OK);
+    assert_int_equal(v->allowed, 0);
+    assert_string_equal(v->reason, "order");
+    assert_string_equal(v->identifier, "b.example");
+    assert_string_equal(v->rule, "b:1");
+    guardian_verdict_free(v);
+    assert_int_equal(guardian_check(g, "a", "order", NULL, 0, &v, NULL),
+                     GUARDIAN_OK);
+    assert_int_equal(v->allowed, 1);
+    assert_null(v->reason);
+    assert_null(v->identifier);
+    guardian_verdict_free(v);
+}
+
+static void test_an_answer_without_its_members_is_none(void **state)
+{
+    CLEANUP(fake_signer_stop) struct fake_signer s;
+    CLEANUP_GUARDIAN struct guardian *g = NULL;
+    CLEANUP_ERROR struct guardian_error *e = NULL;
+    struct guardian_account *account = NULL;
+    struct guardian_jws *jws = NULL;
+    struct guardian_key_authorization *ka = NULL;
+    struct guardian_verdict *v = NULL;
+
+    (void)state;
+    fake_signer_start(&s);
+    g = open_handle(&s);
+    assert_int_equal(sign_as(g, "broken", &e), GUARDIAN_E_PROTOCOL);
+    assert_int_equal(e->code, GUARDIAN_E_PROTOCOL);
+    assert_int_equal(guardian_get_account(g, "broken", &account, NULL),
+                     GUARDIAN_E_PROTOCOL);
+    assert_int_equal(
+        guardian_sign_input(g,
+                            &(struct guardian_sign_input){ .account = "broken",
+                                                           .protected_ = "P" },
+                            &jws, NULL),
+        GUARDIAN_E_PROTOCOL);
+    assert_int_equal(guardian_key_authorization(g, "broken", "t", &ka, NULL),
+                     GUARDIAN_E_PROTOCOL);
+    assert_int_equal(guardian_check(g, "broken", "order", NULL, 0, &v, NULL),
+                     GUARDIAN_E_PROTOCOL);
+    assert_null(account);
+    assert_null(jws);
+    assert_null(ka);
+    assert_null(v);
+}
+
+static void test_wrong_arguments_are_not_sent(void **state)
+{
+    static char longer[70000];
+    static const char *const no_name[] = { "a", NULL };
+    CLEANUP(fake_signer_stop) struct fake_signer s;
+    CLEANUP_GUARDIAN struct guardian *g = NULL;
+    CLEANUP_ERROR struct guardian_error *e = NULL;
+    struct guardian_jws *jws = NULL;
+    struct guardian_verdict *v = NULL;
+    struct guardian_sign_request requests[] = {
+        { .url = "u" },
+        { .nonce = "n" },
+        { .url = "u", .nonce = "n", .reserved = { [3] = longer } },
+        { .url = "u", .nonce = "n", .payload = "{\"x\":\"\xff\"}" },
+        { .url = "u", .nonce = "n", .payload = longer },
+    };
+
+    (void)state;
+    memset(longer, 'x', sizeof(longer) - 1);
+    fake_signer_start(&s);
+    g = open_handle(&s);
+    for (size_t i = 0; i < ARRAY_LEN(requests); i++)
+        assert_int_equal(guardian_sign(g, &requests[i], &jws, NULL),
+                         GUARDIAN_E_ARGUMENT);
+    assert_int_equal(guardian_sign(NULL, &requests[0], &jws, &e),
+                     GUARDIAN_E_ARGUMENT);
+    assert_int_equal(e->code, GUARDIAN_E_ARGUMENT);
+    assert_int_equal(guardian_check(g, NULL, "order", no_name, 2, &v, NULL),
+                     GUARDIAN_E_ARGUMENT);
+    assert_int_equal(guardian_set_timeout(g, 0), GUARDIAN_E_ARGUMENT);
+    assert_int_equal(guardian_new(s.path, NULL), GUARDIAN_E_ARGUMENT);
+    assert_int_equal(s.counts->calls, 0);
+    assert_int_equal(sign_as(g, "a", NULL), GUARDIAN_OK);
+    guardian_free(NULL);
+    guardian_error_free(NULL);
+    guardian_jws_free(NULL);
+    guardian_account_free(NULL);
+    guardian_accounts_free(NULL);
+    guardian_key_authorization_free(NULL);
+    guardian_verdict_free(NULL);
+}
+
+static void test_a_restart_between_two_calls_goes_unnoticed(void **state)
+{
+    CLEANUP(fake_signer_stop) struct fake_signer s;
+    CLEANUP_GUARDIAN struct guardian *g = NULL;
+
+    (void)state;
+    fake_signer_start(&s);
+    g = open_handle(&s);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(sign_as(g, "last", NULL), GUARDIAN_OK);
+        assert_int_equal(s.counts->calls, i + 1);
+        assert_true(s.counts->starts > i);
+    }
+}
+
+static void test_a_restart_within_a_call_costs_one_more_try(void **state)
+{
+    CLEANUP(fake_signer_stop) struct fake_signer s;
+    CLEANUP_GUARDIAN struct guardian *g = NULL;
+    CLEANUP_ERROR struct guardian_error *e = NULL;
+
+    (void)state;
+    fake_signer_start(&s);
+    g = open_handle(&s);
+    s.counts->deaths = 1;
+    assert_int_equal(sign_as(g, "die", NULL), GUARDIAN_OK);
+    assert_int_equal(s.counts->calls, 2);
+    /* One, not two: a request that kills the daemon is not sent for ever. */
+    s.counts->deaths = 2;
+    assert_int_equal(sign_as(g, "die", &e), GUARDIAN_E_UNAVAILABLE);
+    assert_int_equal(e->system_errno, ECONNRESET);
+    assert_int_equal(s.counts->calls, 4);
+    assert_int_equal(sign_as(g, "die", NULL), GUARDIAN_OK);
+}
+
+static void test_a_daemon_that_hangs_is_not_waited_for(void **state)
+{
+    CLEANUP(fake_signer_stop) struct fake_signer s;
+    CLEANUP_GUARDIAN struct guardian *g = NULL;
+    int64_t before;
+
+    (void)state;
+    fake_signer_start(&s);
+    g = open_handle(&s);
+    assert_int_equal(sign_as(g, "a", NULL), GUARDIAN_OK);
+    assert_int_equal(guardian_set_timeout(g, 100), GUARDIAN_OK);
+    before = now_ms();
+    assert_int_equal(sign_as(g, "hang", NULL), GUARDIAN_E_TIMEOUT);
+    assert_in_range(now_ms() - before, 90, 1000);
+    assert_int_equal(guardian_set_timeout(g, 10000), GUARDIAN_OK);
+    assert_int_equal(sign_as(g, "b", NULL), GUARDIAN_OK);
+    assert_int_equal(s.counts->calls, 3);
+}
+
+static void test_nobody_there_is_told_with_errno(void **state)
+{
+    CLEANUP(fake_signer_stop) struct fake_signer s;
+    CLEANUP_GUARDIAN struct guardian *g = NULL;
+    CLEANUP_ERROR struct guardian_error *e = NULL;
+    char hidden[80];
+
+    (void)state;
+    fake_signer_start(&s);
+    g = open_handle(&s);
+    (void)snprintf(hidden, sizeof(hidden), "%s.hidden", s.path);
+    assert_int_equal(rename(s.path, hidden), 0);
+    assert_int_equal(sign_as(g, "a", &e), GUARDIAN_E_UNAVAILABLE);
+    assert_int_equal(e->system_errno, ENOENT);
+    assert_non_null(e->detail);
+    /* The handle is good as soon as the daemon is there. */
+    assert_int_equal(rename(hidden, s.path), 0);
+    assert_int_equal(sign_as(g, "a", NULL), GUARDIAN_OK);
+}
+
+static void test_the_environment_names_the_socket(void **state)
+{
+    CLEANUP(fake_signer_stop) struct fake_signer s;
+    CLEANUP_GUARDIAN struct guardian *g = NULL;
+
+    (void)state;
+    fake_signer_start(&s);
+    assert_int_equal(setenv("ACME_GUARDIAN_SOCKET", s.path, 1), 0);
+    assert_int_equal(guardian_new(NULL, &g), GUARDIAN_OK);
+    assert_int_equal(sign_as(g, "a", NULL), GUARDIAN_OK);
+    assert_int_equal(unsetenv("ACME_GUARDIAN_SOCKET"), 0);
+}
+
+struct thread {
+    struct guardian *g;
+    const char *account;
+    int n;
+    int failed;
+    pthread_t id;
+};
+
+static void *thread_main(void *userdata)
+{
+    struct thread *t = userdata;
+
+    for (int i = 0; i < t->n; i++) {
+        CLEANUP_JWS struct guardian_jws *jws = NULL;
+        char nonce[32];
+        char want[64];
+        struct guardian_sign_request request = { .account = t->account,
+                                                 .url = "u",
+                                                 .nonce = nonce };
+
+        (void)snprintf(nonce, sizeof(nonce), "%s-%d", t->account, i);
+        (void)snprintf(want, sizeof(want), "%s|u|%s|-", t->account, nonce);
+        if (guardian_sign(t->g, &request, &jws, NULL) != GUARDIAN_OK ||
+            strcmp(jws->signature, want) != 0)
+            t->failed++;
+    }
+    return NULL;
+}
+
+static void thread_start(struct thread *t)
+{
+    assert_int_equal(pthread_create(&t->id, NULL, thread_main, t), 0);
+}
+
+static void test_threads_share_a_handle(void **state)
+{
+    CLEANUP(fake_signer_stop) struct fake_signer s;
+    CLEANUP_GUARDIAN struct guardian *g = NULL;
+    struct thread threads[4] = { 0 };
+    static const char *const names[] = { "a", "b", "c", "d" };
+
+    (void)state;
+    fake_signer_start(&s);
+    g = open_handle(&s);
+    for (size_t i = 0; i < 4; i++) {
+        threads[i] = (struct thread){ .g = g, .account = names[i], .n = 50 };
+        thread_start(&threads[i]);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i].id, NULL), 0);
+        assert_int_equal(threads[i].failed, 0);
+    }
+    assert_int_equal(s.counts->calls, 200);
+    assert_int_equal(s.counts->connections, 1);
+}
+
+static void wait_for_calls(const struct fake_signer *s, unsigned n)
+{
+    while (s->counts->calls < n)
+        usleep(1000);
+}
+
+static void test_waiting_for_another_thread_is_bounded(void **state)
+{
+    CLEANUP(fake_signer_stop) struct fake_signer s;
+    CLEANUP_GUARDIAN struct guardian *g = NULL;
+    struct thread other;
+
+    (void)state;
+    fake_signer_start(&s);
+    g = open_handle(&s);
+    other = (struct thread){ .g = g, .account = "hang", .n = 1 };
+    assert_int_equal(guardian_set_timeout(g, 400), GUARDIAN_OK);
+    thread_start(&other);
+    wait_for_calls(&s, 1);
+    assert_int_equal(guardian_set_timeout(g, 50), GUARDIAN_OK);
+    assert_int_equal(sign_as(g, "a", NULL), GUARDIAN_E_TIMEOUT);
+    assert_int_equal(pthread_join(other.id, NULL), 0);
+    assert_int_equal(other.failed, 1);
+    assert_int_equal(s.counts->calls, 1);
+}
+
+static void expect_child_can_sign(struct guardian *g)
+{
+    int status;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (sign_as(g, "child", NULL) != GUARDIAN_OK ||
+            sign_as(g, "child", NULL) != GUARDIAN_OK)
+            _exit(1);
+        guardian_free(g);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+static void test_a_child_has_a_connection_of_its_own(void **state)
+{
+    CLEANUP(fake_signer_stop) struct fake_signer s;
+    CLEANUP_GUARDIAN struct guardian *g = NULL;
+
+    (void)state;
+    fake_signer_start(&s);
+    g = open_handle(&s);
+    expect_child_can_sign(g); /* not connected yet */
+    assert_int_equal(sign_as(g, "parent", NULL), GUARDIAN_OK);
+    expect_child_can_sign(g);
+    assert_int_equal(sign_as(g, "parent", NULL), GUARDIAN_OK);
+    assert_int_equal(s.counts->calls, 6);
+    assert_int_equal(s.counts->connections, 3);
+}
+
+static void test_fork_while_a_thread_is_in_a_call(void **state)
+{
+    CLEANUP(fake_signer_stop) struct fake_signer s;
+    CLEANUP_GUARDIAN struct guardian *g = NULL;
+    struct thread other;
+
+    (void)state;
+    fake_signer_start(&s);
+    g = open_handle(&s);
+    other = (struct thread){ .g = g, .account = "slow", .n = 2 };
+    thread_start(&other);
+    wait_for_calls(&s, 1);
+    expect_child_can_sign(g);
+    assert_int_equal(pthread_join(other.id, NULL), 0);
+    assert_int_equal(other.failed, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_code_has_words),
+        cmocka_unit_test(test_errors_of_the_daemon_keep_their_details),
+        cmocka_unit_test(test_sign_hands_over_what_was_asked),
+        cmocka_unit_test(test_sign_input_returns_the_whole_request),
+        cmocka_unit_test(test_accounts_are_listed),
+        cmocka_unit_test(test_key_authorization_and_check),
+        cmocka_unit_test(test_an_answer_without_its_members_is_none),
+        cmocka_unit_test(test_wrong_arguments_are_not_sent),
+        cmocka_unit_test(test_a_restart_between_two_calls_goes_unnoticed),
+        cmocka_unit_test(test_a_restart_within_a_call_costs_one_more_try),
+        cmocka_unit_test(test_a_daemon_that_hangs_is_not_waited_for),
+        cmocka_unit_test(test_nobody_there_is_told_with_errno),
+        cmocka_unit_test(test_the_environment_names_the_socket),
+        cmocka_unit_test(test_threads_share_a_handle),
+        cmocka_unit_test(test_waiting_for_another_thread_is_bounded),
+        cmocka_unit_test(test_a_child_has_a_connection_of_its_own),
+        cmocka_unit_test(test_fork_while_a_thread_is_in_a_call),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
