@@ -19,15 +19,14 @@ struct lint {
     const struct policy_set *set;
     policy_lint_fn fn;
     void *userdata;
-    uint32_t *clients;           /* per rule set: the number of its client */
-    uint32_t *groups;            /* per rule set: union-find of one account */
-    uint32_t *members;           /* rule sets of one account */
-    struct name_index owners[3]; /* exact, below, wild: 1 + first rule set */
+    uint32_t *clients; /* per rule set: the number of its client */
+    uint32_t *groups;  /* per rule set: union-find of one account */
+    uint32_t *members; /* rule sets of one account */
+    struct name_index owners[NAME_KINDS]; /* name -> 1 + first rule set */
     struct name_index warned;
-    uint32_t current; /* the rule set whose names are gone over */
+    uint32_t current;    /* the rule set whose names are gone over, */
+    enum name_kind kind; /* and which of its names */
 };
-
-enum owner { OWNER_EXACT, OWNER_BELOW, OWNER_WILD };
 
 static void lint_deinit(struct lint *l)
 {
@@ -66,13 +65,14 @@ static int number_clients(struct lint *l)
     for (uint32_t i = 0; r == 0 && i < l->set->n_rulesets; i++) {
         uint8_t digest[8];
         struct bytes key = { digest, sizeof(digest) };
+        uint32_t old;
 
         r = policy_client_digest(ruleset(l, i), digest);
         if (r == 0)
             l->clients[i] = name_index_get(&digests, key);
         if (r == 0 && l->clients[i] == 0) {
             l->clients[i] = i + 1;
-            r = name_index_merge(&digests, key, i + 1);
+            r = name_index_put(&digests, key, i + 1, &old);
         }
     }
     return r;
@@ -102,7 +102,8 @@ static int lint_empty(const struct lint *l, const struct policy_ruleset *rs)
     unsigned with_names =
         1u << ACME_OP_ORDER | 1u << ACME_OP_FINALIZE | 1u << ACME_OP_REVOKE;
 
-    if (rs->names.n > 0 || rs->n_ranges > 0 || !(rs->operations & with_names))
+    if (policy_n_names(rs) > 0 || rs->n_ranges > 0 ||
+        !(rs->operations & with_names))
         return 0;
     return warn(l, rs,
                 "no Domain=, Subdomains=, Wildcard= or Address=: every order "
@@ -110,34 +111,32 @@ static int lint_empty(const struct lint *l, const struct policy_ruleset *rs)
 }
 
 /* What [Deny] takes away, of one rule set. */
-static int lint_denied(struct bytes name, uint32_t kinds, void *userdata)
+static int lint_denied(struct bytes name, void *userdata)
 {
     struct lint *l = userdata;
-    bool plain = policy_denies(l->set, name, false);
+    bool wildcard = l->kind == NAME_WILD;
 
-    if (!plain && !((kinds & NAME_WILD) && policy_denies(l->set, name, true)))
+    if (!policy_denies(l->set, name, wildcard))
         return 0;
     return warn(l, ruleset(l, l->current),
                 "%s%.*s is granted here, but refused by [Deny]",
-                plain ? "" : "*.", (int)name.len, (const char *)name.data);
+                wildcard ? "*." : "", (int)name.len, (const char *)name.data);
 }
 
-static uint32_t owner(const struct lint *l, enum owner kind, struct bytes name)
+static uint32_t owner(const struct lint *l, enum name_kind kind,
+                      struct bytes name)
 {
     return name_index_get(&l->owners[kind], name);
 }
 
-static int collect(struct bytes name, uint32_t kinds, void *userdata)
+static int collect(struct bytes name, void *userdata)
 {
     struct lint *l = userdata;
-    const uint32_t bits[] = { NAME_EXACT, NAME_BELOW, NAME_WILD };
-    int r = 0;
+    uint32_t old;
 
-    for (size_t k = 0; r == 0 && k < ARRAY_LEN(bits); k++) {
-        if ((kinds & bits[k]) && !owner(l, k, name))
-            r = name_index_merge(&l->owners[k], name, l->current + 1);
-    }
-    return r;
+    if (owner(l, l->kind, name))
+        return 0;
+    return name_index_put(&l->owners[l->kind], name, l->current + 1, &old);
 }
 
 static bool is_other_client(const struct lint *l, uint32_t owner_plus_one)
@@ -149,7 +148,7 @@ static bool is_other_client(const struct lint *l, uint32_t owner_plus_one)
 /* A Wildcard= of the current rule set over names of somebody else. */
 static int lint_wildcard(struct lint *l, struct bytes base)
 {
-    uint32_t other = owner(l, OWNER_WILD, base);
+    uint32_t other = owner(l, NAME_WILD, base);
 
     if (is_other_client(l, other))
         return warn(l, ruleset(l, l->current),
@@ -157,7 +156,7 @@ static int lint_wildcard(struct lint *l, struct bytes base)
                     (int)base.len, (const char *)base.data,
                     ruleset(l, other - 1)->file, ruleset(l, other - 1)->line);
     for (struct bytes up = base; up.len > 0; up = policy_name_parent(up)) {
-        other = owner(l, OWNER_BELOW, up);
+        other = owner(l, NAME_BELOW, up);
         if (is_other_client(l, other))
             return warn(l, ruleset(l, l->current),
                         "Wildcard=%.*s covers names of another client, "
@@ -173,12 +172,12 @@ static int lint_wildcard(struct lint *l, struct bytes base)
 static int lint_covered(struct lint *l, struct bytes name)
 {
     struct bytes base = policy_name_parent(name);
-    uint32_t other = base.len > 0 ? owner(l, OWNER_WILD, base) : 0;
+    uint32_t other = base.len > 0 ? owner(l, NAME_WILD, base) : 0;
     int r;
 
-    if (!is_other_client(l, other) || name_index_get(&l->warned, base))
+    if (!is_other_client(l, other) || name_index_has(&l->warned, base))
         return 0;
-    r = name_index_merge(&l->warned, base, 1);
+    r = name_index_add(&l->warned, base);
     if (r)
         return r;
     return warn(l, ruleset(l, other - 1),
@@ -188,15 +187,21 @@ static int lint_covered(struct lint *l, struct bytes name)
                 ruleset(l, l->current)->line);
 }
 
-static int lint_coverage(struct bytes name, uint32_t kinds, void *userdata)
+static int lint_coverage(struct bytes name, void *userdata)
 {
     struct lint *l = userdata;
+
+    return l->kind == NAME_WILD ? lint_wildcard(l, name)
+                                : lint_covered(l, name);
+}
+
+static int each_name_of(struct lint *l, uint32_t i, name_index_fn fn)
+{
     int r = 0;
 
-    if (kinds & NAME_WILD)
-        r = lint_wildcard(l, name);
-    if (r == 0 && (kinds & (NAME_EXACT | NAME_BELOW)))
-        r = lint_covered(l, name);
+    l->current = i;
+    for (l->kind = 0; r == 0 && l->kind < NAME_KINDS; l->kind++)
+        r = name_index_each(&ruleset(l, i)->names[l->kind], fn, l);
     return r;
 }
 
@@ -204,10 +209,8 @@ static int each_name(struct lint *l, name_index_fn fn)
 {
     int r = 0;
 
-    for (uint32_t i = 0; r == 0 && i < l->set->n_rulesets; i++) {
-        l->current = i;
-        r = name_index_each(&ruleset(l, i)->names, fn, l);
-    }
+    for (uint32_t i = 0; r == 0 && i < l->set->n_rulesets; i++)
+        r = each_name_of(l, i, fn);
     return r;
 }
 
@@ -233,7 +236,8 @@ static void join(const struct lint *l, uint32_t a, uint32_t b)
         l->groups[a] = b;
 }
 
-static void join_owner(const struct lint *l, enum owner kind, struct bytes name)
+static void join_owner(const struct lint *l, enum name_kind kind,
+                       struct bytes name)
 {
     uint32_t other = owner(l, kind, name);
 
@@ -241,16 +245,15 @@ static void join_owner(const struct lint *l, enum owner kind, struct bytes name)
         join(l, l->current, other - 1);
 }
 
-static int join_by_name(struct bytes name, uint32_t kinds, void *userdata)
+static int join_by_name(struct bytes name, void *userdata)
 {
     struct lint *l = userdata;
 
-    (void)kinds;
-    join_owner(l, OWNER_EXACT, name);
-    join_owner(l, OWNER_WILD, policy_name_parent(name));
+    join_owner(l, NAME_EXACT, name);
+    join_owner(l, NAME_WILD, policy_name_parent(name));
     for (; name.len > 0; name = policy_name_parent(name)) {
-        join_owner(l, OWNER_BELOW, name);
-        join_owner(l, OWNER_WILD, name);
+        join_owner(l, NAME_BELOW, name);
+        join_owner(l, NAME_WILD, name);
     }
     return 0;
 }
@@ -281,7 +284,7 @@ static size_t members_of(const struct lint *l, const struct policy_link *first,
          k = policy_link_next(l->set, k)) {
         const struct policy_ruleset *rs = ruleset(l, k->ruleset);
 
-        if (rs->names.n > 0 || rs->n_ranges > 0)
+        if (policy_n_names(rs) > 0 || rs->n_ranges > 0)
             ret[n++] = k->ruleset;
     }
     return n;
@@ -299,30 +302,30 @@ static int group_members(struct lint *l, const uint32_t *members, size_t n)
         struct bytes key = { (const uint8_t *)&client, sizeof(client) };
         uint32_t same = name_index_get(&clients, key);
 
-        l->current = members[i];
+        l->current = members[i]; /* joined by its client */
         l->groups[members[i]] = members[i];
         if (same > 0)
             join(l, members[i], same - 1);
         else
-            r = name_index_merge(&clients, key, members[i] + 1);
+            r = name_index_put(&clients, key, members[i] + 1, &same);
         if (r == 0)
-            r = name_index_each(&ruleset(l, members[i])->names, collect, l);
+            r = each_name_of(l, members[i], collect);
         for (size_t k = 0; r == 0 && k < i; k++) {
             if (share_range(ruleset(l, members[i]), ruleset(l, members[k])))
                 join(l, members[i], members[k]);
         }
     }
     for (size_t i = 0; r == 0 && i < n; i++) {
-        l->current = members[i];
-        r = name_index_each(&ruleset(l, members[i])->names, join_by_name, l);
+        r = each_name_of(l, members[i], join_by_name);
     }
     return r;
 }
 
-static int lint_account(struct bytes name, uint32_t first, void *userdata)
+static int lint_account(struct bytes name, void *userdata)
 {
     struct lint *l = userdata;
     const uint32_t *members = l->members;
+    uint32_t first = name_index_get(&l->set->accounts, name);
     size_t n = members_of(l, &l->set->links[first - 1], l->members);
     int r = group_members(l, members, n);
 

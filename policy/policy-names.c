@@ -48,32 +48,23 @@ const char *policy_key_type_word(enum csr_key_type type)
     return NULL;
 }
 
-bool policy_grants_name(const struct policy_ruleset *rs, struct bytes name)
+bool policy_grants_below(const struct policy_ruleset *rs, struct bytes name)
 {
-    if (name_index_get(&rs->names, name) & NAME_EXACT)
-        return true;
     for (name = policy_name_parent(name); name.len > 0;
          name = policy_name_parent(name)) {
-        if (name_index_get(&rs->names, name) & NAME_BELOW)
+        if (name_index_has(&rs->names[NAME_BELOW], name))
             return true;
     }
     return false;
 }
 
-bool policy_grants_wildcard(const struct policy_ruleset *rs, struct bytes base)
-{
-    return name_index_get(&rs->names, base) & NAME_WILD;
-}
-
 bool policy_denies(const struct policy_set *set, struct bytes name,
                    bool wildcard)
 {
-    if (set->deny.n == 0)
-        return false;
-    if (wildcard && (name_index_get(&set->deny, name) & DENY_PARENT))
+    if (wildcard && name_index_has(&set->deny_parents, name))
         return true;
-    for (; name.len > 0; name = policy_name_parent(name)) {
-        if (name_index_get(&set->deny, name) & DENY_NAME)
+    for (; set->deny.n > 0 && name.len > 0; name = policy_name_parent(name)) {
+        if (name_index_has(&set->deny, name))
             return true;
     }
     return false;

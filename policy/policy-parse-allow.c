@@ -53,7 +53,7 @@ static int check_name(const struct policy_section *s, const char *word,
 }
 
 static int add_name(struct policy_section *s, const char *word, unsigned line,
-                    unsigned kind)
+                    enum name_kind kind)
 {
     struct refusal why = { 0 };
     int r;
@@ -63,7 +63,7 @@ static int add_name(struct policy_section *s, const char *word, unsigned line,
         r = suffix_check(s->psl, word, &s->rs->allow_suffix, &why);
     if (r == REFUSED && why.reason)
         return policy_parse_invalid(s, line, word, why.detail);
-    return r ? r : name_index_merge(&s->rs->names, bytes_from_str(word), kind);
+    return r ? r : name_index_add(&s->rs->names[kind], bytes_from_str(word));
 }
 
 static int add_domain(const char *word, unsigned line, void *userdata)
@@ -94,8 +94,7 @@ static int add_allow_suffix(const char *word, unsigned line, void *userdata)
     if (r == REFUSED)
         return policy_parse_invalid(s, line, word,
                                     "is no domain in lower-case A-labels");
-    return r ? r
-             : name_index_merge(&s->rs->allow_suffix, bytes_from_str(word), 1);
+    return r ? r : name_index_add(&s->rs->allow_suffix, bytes_from_str(word));
 }
 
 static int add_address(const char *word, unsigned line, void *userdata)
@@ -264,6 +263,10 @@ int policy_parse_allow(struct policy_section *s)
         r = read_subject(s);
     if (r == 0)
         r = read_numbers(s);
+    if (r)
+        return r;
+    for (size_t i = 0; r == 0 && i < NAME_KINDS; i++)
+        r = name_index_fit(&s->rs->names[i]);
     if (r)
         return r;
     set_defaults(s->rs);

@@ -102,57 +102,90 @@ static int check_address(const struct policy_ruleset *rs,
     return 0;
 }
 
-static int check_name(const struct policy_ruleset *rs,
-                      const struct policy_question *q,
-                      const struct identifier *id, size_t i,
-                      struct policy_refusal *p)
+/* A name in question: of "*.BASE" it is BASE. */
+struct asked {
+    struct bytes name;
+    bool wildcard;
+    struct name_hash hash;
+};
+
+static const struct name_index *names_for(const struct policy_ruleset *rs,
+                                          bool wildcard)
 {
-    struct bytes name = bytes_from_str(id->value);
-    bool wildcard = name.len > 2 && memcmp(name.data, "*.", 2) == 0;
-    struct refusal *refusal;
+    return &rs->names[wildcard ? NAME_WILD : NAME_EXACT];
+}
 
-    if (wildcard)
-        name = (struct bytes){ name.data + 2, name.len - 2 };
+static struct asked ask(const struct policy_ruleset *rs,
+                        const struct identifier *id)
+{
+    struct asked a = { .name = bytes_from_str(id->value) };
 
-    refusal = at_identifier(p, i, 0, id, wildcard ? "Wildcard" : "Domain");
-    if (wildcard && !policy_grants_wildcard(rs, name))
+    a.wildcard = a.name.len > 2 && memcmp(a.name.data, "*.", 2) == 0;
+    if (a.wildcard)
+        a.name = (struct bytes){ a.name.data + 2, a.name.len - 2 };
+    a.hash = name_index_hash(names_for(rs, a.wildcard), a.name);
+    return a;
+}
+
+static int check_name(const struct policy_ruleset *rs,
+                      const struct policy_question *q, const struct asked *a,
+                      size_t i, struct policy_refusal *p)
+{
+    const struct identifier *id = &q->request->identifiers.items[i];
+    struct refusal *refusal =
+        at_identifier(p, i, 0, id, a->wildcard ? "Wildcard" : "Domain");
+    bool listed = name_index_has_hashed(names_for(rs, a->wildcard), &a->hash);
+
+    if (a->wildcard && !listed)
         return refuse(refusal, REASON_IDENTIFIER_NOT_ALLOWED,
                       "%s is not listed", id->value + 2);
-    if (!wildcard && !policy_grants_name(rs, name))
+    if (!a->wildcard && !listed && !policy_grants_below(rs, a->name))
         return refuse(
             refusal, REASON_IDENTIFIER_NOT_ALLOWED,
             "%s is neither listed nor below a name in Subdomains=", id->value);
 
     refusal = at_identifier(p, i, 1, id, "[Deny] Domain");
-    if (policy_denies(q->set, name, wildcard))
+    if (policy_denies(q->set, a->name, a->wildcard))
         return refuse(refusal, REASON_IDENTIFIER_DENIED,
                       "%s is denied to everybody", id->value);
     return 0;
 }
 
+static int check_identifier(const struct policy_ruleset *rs,
+                            const struct policy_question *q,
+                            const struct asked *a, size_t i,
+                            struct policy_refusal *p)
+{
+    const struct identifier *id = &q->request->identifiers.items[i];
+    struct refusal *refusal = at_identifier(p, i, 0, id, "Domain");
+
+    if (id->type == IDENTIFIER_IP)
+        return check_address(rs, id, i, p);
+    if (id->type != IDENTIFIER_DNS)
+        return refuse(refusal, REASON_IDENTIFIER_NOT_ALLOWED,
+                      "an identifier of no known type");
+    return check_name(rs, q, a, i, p);
+}
+
+/* A few at a time: first where each of them lies, then what is there. */
 static int check_identifiers(const struct policy_ruleset *rs,
                              const struct policy_question *q,
                              struct policy_refusal *p)
 {
     const struct identifiers *ids = &q->request->identifiers;
+    struct asked asked[8];
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < ids->n; i++) {
-        const struct identifier *id = &ids->items[i];
+    for (size_t first = 0; r == 0 && first < ids->n;
+         first += ARRAY_LEN(asked)) {
+        size_t n = ids->n - first;
 
-        switch (id->type) {
-        case IDENTIFIER_DNS:
-            r = check_name(rs, q, id, i, p);
-            break;
-        case IDENTIFIER_IP:
-            r = check_address(rs, id, i, p);
-            break;
-        case IDENTIFIER_UNSET:
-        default:
-            return refuse(at_identifier(p, i, 0, id, "Domain"),
-                          REASON_IDENTIFIER_NOT_ALLOWED,
-                          "an identifier of no known type");
-        }
+        if (n > ARRAY_LEN(asked))
+            n = ARRAY_LEN(asked);
+        for (size_t i = 0; i < n; i++)
+            asked[i] = ask(rs, &ids->items[first + i]);
+        for (size_t i = 0; r == 0 && i < n; i++)
+            r = check_identifier(rs, q, &asked[i], first + i, p);
     }
     return r;
 }

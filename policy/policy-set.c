@@ -57,7 +57,8 @@ struct policy_ruleset *policy_ruleset_free(struct policy_ruleset *rs)
     policy_words_deinit(&rs->sockets);
     policy_words_deinit(&rs->units);
     policy_words_deinit(&rs->accounts);
-    name_index_deinit(&rs->names);
+    for (size_t i = 0; i < NAME_KINDS; i++)
+        name_index_deinit(&rs->names[i]);
     name_index_deinit(&rs->allow_suffix);
     free(rs->ranges);
     policy_words_deinit(&rs->profiles);
@@ -75,6 +76,7 @@ struct policy_set *policy_set_free(struct policy_set *set)
     free(set->rulesets);
     policy_words_deinit(&set->files);
     name_index_deinit(&set->deny);
+    name_index_deinit(&set->deny_parents);
     name_index_deinit(&set->accounts);
     name_index_deinit(&set->ids);
     free(set->links);
@@ -146,8 +148,8 @@ static int make_id(struct policy_set *set, struct policy_ruleset *rs)
         return r;
     (void)crypto_generichash(digest, sizeof(digest), b.data, b.len, NULL, 0);
     before = name_index_get(&set->ids, (struct bytes){ digest, 8 });
-    r = name_index_replace(&set->ids, (struct bytes){ digest, 8 }, before + 1,
-                           &before);
+    r = name_index_put(&set->ids, (struct bytes){ digest, 8 }, before + 1,
+                       &before);
     if (r)
         return r;
     if (before > 0) {
@@ -176,7 +178,7 @@ int policy_set_add(struct policy_set *set, struct policy_ruleset *rs)
         return -ENOMEM;
     set->rulesets = more;
     more[set->n_rulesets++] = rs;
-    set->n_names += rs->names.n + rs->n_ranges;
+    set->n_names += policy_n_names(rs) + rs->n_ranges;
     return 0;
 }
 
@@ -199,9 +201,9 @@ static int deny_one(struct policy_set *set, const char *word,
         return POLICY_E_INVALID;
     }
     if (r == 0)
-        r = name_index_merge(&set->deny, name, DENY_NAME);
+        r = name_index_add(&set->deny, name);
     if (r == 0 && parent.len > 0)
-        r = name_index_merge(&set->deny, parent, DENY_PARENT);
+        r = name_index_add(&set->deny_parents, parent);
     return r;
 }
 
@@ -233,9 +235,9 @@ int policy_set_finish(struct policy_set *set)
             struct policy_link *l = &set->links[set->n_links++];
 
             l->ruleset = (uint32_t)(i - 1);
-            r = name_index_replace(&set->accounts,
-                                   bytes_from_str(accounts->items[a]),
-                                   (uint32_t)set->n_links, &l->next);
+            r = name_index_put(&set->accounts,
+                               bytes_from_str(accounts->items[a]),
+                               (uint32_t)set->n_links, &l->next);
         }
     }
     name_index_deinit(&set->ids);

@@ -12,14 +12,13 @@
  * credentials passed across them: it is nobody in particular. */
 #define POLICY_OVERFLOW_ID 65534
 
-/* Bits of a name in a rule set. */
-#define NAME_EXACT 1u /* Domain= */
-#define NAME_BELOW 2u /* Subdomains= */
-#define NAME_WILD 4u  /* Wildcard= */
-
-/* Bits of a name in [Deny]. */
-#define DENY_NAME 1u   /* it and everything below */
-#define DENY_PARENT 2u /* "*." on it would cover a denied name */
+/* What a rule set's names stand for. */
+enum name_kind {
+    NAME_EXACT, /* Domain= */
+    NAME_BELOW, /* Subdomains= */
+    NAME_WILD,  /* Wildcard= */
+    NAME_KINDS
+};
 
 /* Operations= beyond enum acme_op: `replaces` in an order (RFC 9773 5). */
 #define POLICY_OP_REPLACE ACME_OP_COUNT
@@ -52,7 +51,7 @@ struct policy_ruleset {
     struct policy_words units;
     /* [Allow] */
     struct policy_words accounts;
-    struct name_index names;
+    struct name_index names[NAME_KINDS];
     struct name_index allow_suffix;
     struct address_range *ranges;
     size_t n_ranges;
@@ -75,14 +74,21 @@ struct policy_set {
     struct policy_words files;
     struct policy_ruleset **rulesets;
     size_t n_rulesets;
-    struct name_index deny;
-    struct name_index accounts; /* name -> 1 + index of its first link */
+    struct name_index deny;         /* they and everything below */
+    struct name_index deny_parents; /* "*." on them would cover one */
+    struct name_index accounts;     /* name -> 1 + index of its first link */
     struct policy_link *links;
     size_t n_links;
     struct name_index ids; /* base of an id -> rule sets that have it */
     size_t n_names;
     uint8_t hash[32];
 };
+
+static inline size_t policy_n_names(const struct policy_ruleset *rs)
+{
+    return rs->names[NAME_EXACT].n + rs->names[NAME_BELOW].n +
+           rs->names[NAME_WILD].n;
+}
 
 struct policy_ruleset *policy_ruleset_free(struct policy_ruleset *rs);
 DEFINE_CLEANUP(struct policy_ruleset *, policy_ruleset_free)
@@ -159,9 +165,8 @@ static inline struct bytes policy_name_parent(struct bytes name)
     return (struct bytes){ name.data + i + 1, name.len - i - 1 };
 }
 
-/* policy_grants_name() - @name is not a wildcard. */
-bool policy_grants_name(const struct policy_ruleset *rs, struct bytes name);
-bool policy_grants_wildcard(const struct policy_ruleset *rs, struct bytes base);
+/* policy_grants_below() - a name above @name is in Subdomains=. */
+bool policy_grants_below(const struct policy_ruleset *rs, struct bytes name);
 
 /* policy_denies() - [Deny]; of "*.BASE" @name is BASE, and @wildcard set. */
 bool policy_denies(const struct policy_set *set, struct bytes name,

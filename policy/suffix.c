@@ -28,7 +28,7 @@ static bool allowed_with_parents(const struct name_index *allow,
                                  const char *name)
 {
     for (; name; name = parent(name)) {
-        if (name_index_get(allow, bytes_from_str(name)))
+        if (name_index_has(allow, bytes_from_str(name)))
             return true;
     }
     return false;
@@ -42,7 +42,7 @@ int suffix_check(const psl_ctx_t *psl, const char *name,
             return refuse(ret_refusal, REASON_BAD_VALUE,
                           "is a public suffix: the names below belong to "
                           "everybody");
-        if (!name_index_get(allow, bytes_from_str(name)))
+        if (!name_index_has(allow, bytes_from_str(name)))
             return refuse(ret_refusal, REASON_BAD_VALUE,
                           "is a provider's public suffix: if all names below "
                           "are yours, add AllowSuffix=%s",
