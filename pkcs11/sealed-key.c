@@ -100,6 +100,9 @@ static enum token_result open_key(struct backend_session *s,
     int r;
 
     r = sealed_store_read(store, label, &key, &pkcs8, &stamp, &e);
+    if (r == SEALED_E_NO_KEY)
+        return refuse_token(reterr, TOKEN_S_NO_KEY, "no key is labelled %s",
+                            label);
     if (r)
         return sealed_fail(r, &e, reterr);
     r = softkey_load(pkcs8, (struct bytes){ key.spki, key.spki_len }, &pkey);
