@@ -182,10 +182,14 @@ static int walk_files(struct chain_walk *w, int dir_fd)
         if (r)
             return r;
         file = file_of(&files, want);
-        if (file == NO_FILE)
-            /* Nothing to go on with; at the start that is a log deleted. */
-            return any || w->chain.line == 1 ? 0
-                                             : fault(w, CHAIN_FAULT_START, 0);
+        /* Nothing to go on with; at the start that is a log deleted. */
+        if (file == NO_FILE && (any || w->chain.line == 1))
+            return 0;
+        if (file == NO_FILE) {
+            r = fault(w, CHAIN_FAULT_START, 0);
+            w->line = want;
+            return r;
+        }
         r = walk_file(w, dir_fd, file);
         if (r == -ENOENT)
             continue; /* renamed after we listed: list again */
@@ -214,7 +218,8 @@ static void explain_number(const struct chain_walk *w, char *text, size_t len)
     unsigned long long line = w->line, found = w->found;
 
     if (w->fault == CHAIN_FAULT_START && found == 0)
-        (void)snprintf(text, len, "there is no file of the log");
+        (void)snprintf(text, len, "the file that held line %llu is missing",
+                       line);
     else if (w->fault == CHAIN_FAULT_START)
         (void)snprintf(text, len,
                        "the log begins with line %llu: lines 1 to %llu are "

@@ -43,7 +43,11 @@ int chain_seal(struct chain *c, struct buf *line)
         return r;
     mac_of(c, buf_bytes(line), mac);
     (void)sodium_bin2hex(hex, sizeof(hex), mac, sizeof(mac));
-    r = buf_printf(line, MAC_OPEN "%s" MAC_CLOSE "\n", hex);
+    r = buf_append_str(line, MAC_OPEN);
+    if (r == 0)
+        r = buf_append_str(line, hex);
+    if (r == 0)
+        r = buf_append_str(line, MAC_CLOSE "\n");
     if (r)
         return r;
     advance(c, mac);

@@ -4,6 +4,7 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 int tmp_dir_new(void **state)
 {
@@ -11,7 +12,8 @@ int tmp_dir_new(void **state)
 
     if (!d)
         return -1;
-    (void)snprintf(d->path, sizeof(d->path), "/tmp/guardian-test-XXXXXX");
+    (void)snprintf(d->path, sizeof(d->path), "%s/guardian-test-XXXXXX",
+                   access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     *state = d;
     return mkdtemp(d->path) ? 0 : -1;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A new directory under /tmp for one test; removed with all it holds. */
+/* A new directory for one test, in memory if that can be had (the tests sync a
+ * lot); removed with all it holds. */
 struct tmp_dir {
     char path[64];
     char file[160];
