@@ -14,17 +14,20 @@ struct result_accounts {
     struct guardian_account *items[];
 };
 
-void guardian_account_free(struct guardian_account *shown)
+static void account_free(struct result_account *a)
 {
-    struct result_account *a = (struct result_account *)shown;
-
     if (!a)
         return;
     json_decref(a->object);
     free(a->jwk);
     free(a);
 }
-DEFINE_CLEANUP(struct guardian_account *, guardian_account_free)
+DEFINE_CLEANUP(struct result_account *, account_free)
+
+void guardian_account_free(struct guardian_account *account)
+{
+    account_free((struct result_account *)account);
+}
 
 static const char *text(const json_t *object, const char *name)
 {
@@ -34,10 +37,11 @@ static const char *text(const json_t *object, const char *name)
 static int account_new(json_t *object, struct guardian_account **ret,
                        struct guardian_error **ret_error)
 {
-    CLEANUP(guardian_account_free_p) struct guardian_account *g = NULL;
+    CLEANUP(account_free_p) struct result_account *a = NULL;
     const json_t *jwk = json_object_get(object, "jwk");
-    struct result_account *a = calloc(1, sizeof(*a));
+    const struct guardian_account *g;
 
+    a = calloc(1, sizeof(*a));
     if (!a)
         return error_local(ret_error, GUARDIAN_E_MEMORY, 0, NULL);
     g = &a->shown;
@@ -47,7 +51,7 @@ static int account_new(json_t *object, struct guardian_account **ret,
     a->jwk = json_dumps(jwk, JSON_COMPACT);
     if (!a->jwk)
         return error_local(ret_error, GUARDIAN_E_MEMORY, 0, NULL);
-    *g = (struct guardian_account){
+    a->shown = (struct guardian_account){
         .name = text(object, "name"),
         .directory = text(object, "directory"),
         .url = text(object, "url"),
@@ -58,7 +62,7 @@ static int account_new(json_t *object, struct guardian_account **ret,
     };
     if (!g->name || !g->directory || !g->alg || !g->thumbprint || !g->status)
         return error_no_answer(ret_error);
-    *ret = TAKE_PTR(g);
+    *ret = (struct guardian_account *)TAKE_PTR(a);
     return GUARDIAN_OK;
 }
 
@@ -79,28 +83,31 @@ int guardian_get_account(struct guardian *g, const char *account,
     return account_new(json_object_get(answer, "account"), ret, ret_error);
 }
 
-void guardian_accounts_free(struct guardian_accounts *shown)
+static void accounts_free(struct result_accounts *all)
 {
-    struct result_accounts *all = (struct result_accounts *)shown;
-
     if (!all)
         return;
     for (size_t i = 0; i < all->shown.n; i++)
         guardian_account_free(all->items[i]);
     free(all);
 }
-DEFINE_CLEANUP(struct guardian_accounts *, guardian_accounts_free)
+DEFINE_CLEANUP(struct result_accounts *, accounts_free)
+
+void guardian_accounts_free(struct guardian_accounts *accounts)
+{
+    accounts_free((struct result_accounts *)accounts);
+}
 
 static int accounts_new(const json_t *array, struct guardian_accounts **ret,
                         struct guardian_error **ret_error)
 {
-    CLEANUP(guardian_accounts_free_p) struct guardian_accounts *shown = NULL;
+    CLEANUP(accounts_free_p) struct result_accounts *all = NULL;
     size_t n = json_array_size(array);
-    struct result_accounts *all;
+    struct guardian_accounts *shown;
 
     if (!json_is_array(array))
         return error_no_answer(ret_error);
-    all = calloc(1, sizeof(*all) + n * sizeof(all->items[0]));
+    all = calloc(1, sizeof(*all) + n * sizeof(struct guardian_account *));
     if (!all)
         return error_local(ret_error, GUARDIAN_E_MEMORY, 0, NULL);
     shown = &all->shown;
@@ -113,7 +120,7 @@ static int accounts_new(const json_t *array, struct guardian_accounts **ret,
             return r;
         shown->n++;
     }
-    *ret = TAKE_PTR(shown);
+    *ret = (struct guardian_accounts *)TAKE_PTR(all);
     return GUARDIAN_OK;
 }
 

@@ -38,42 +38,44 @@ static bool are_null(const void *const *reserved, size_t n)
     return true;
 }
 
-void guardian_jws_free(struct guardian_jws *shown)
+static void result_jws_free(struct result_jws *jws)
 {
-    struct result_jws *jws = (struct result_jws *)shown;
-
     if (!jws)
         return;
     json_decref(jws->object);
     free(jws->json);
     free(jws);
 }
-DEFINE_CLEANUP(struct guardian_jws *, guardian_jws_free)
+DEFINE_CLEANUP(struct result_jws *, result_jws_free)
+
+void guardian_jws_free(struct guardian_jws *jws)
+{
+    result_jws_free((struct result_jws *)jws);
+}
 
 /* Nothing but the three members goes into a request to the CA. */
 static int jws_new(const char *protected, const char *payload,
                    const json_t *answer, struct guardian_jws **ret,
                    struct guardian_error **ret_error)
 {
-    CLEANUP(guardian_jws_free_p) struct guardian_jws *shown = NULL;
+    CLEANUP(result_jws_free_p) struct result_jws *jws = NULL;
     const char *signature = text(answer, "signature");
-    struct result_jws *jws;
 
     if (!protected || !payload || !signature)
         return error_no_answer(ret_error);
     jws = calloc(1, sizeof(*jws));
     if (!jws)
         return error_local(ret_error, GUARDIAN_E_MEMORY, 0, NULL);
-    shown = &jws->shown;
     jws->object = json_pack("{s:s, s:s, s:s}", "protected", protected,
                             "payload", payload, "signature", signature);
     jws->json = jws->object ? json_dumps(jws->object, JSON_COMPACT) : NULL;
     if (!jws->json)
         return error_local(ret_error, GUARDIAN_E_MEMORY, 0, NULL);
-    *shown = (struct guardian_jws){ text(jws->object, "protected"),
-                                    text(jws->object, "payload"),
-                                    text(jws->object, "signature"), jws->json };
-    *ret = TAKE_PTR(shown);
+    jws->shown =
+        (struct guardian_jws){ text(jws->object, "protected"),
+                               text(jws->object, "payload"),
+                               text(jws->object, "signature"), jws->json };
+    *ret = (struct guardian_jws *)TAKE_PTR(jws);
     return GUARDIAN_OK;
 }
 

@@ -38,45 +38,43 @@ struct peer *peer_free(struct peer *p)
     return NULL;
 }
 
-/* The supplementary groups into gids[1..]; gids[0] is left free. */
-static int read_groups(int fd, gid_t **ret_gids, size_t *ret_n)
+/* Return: 0 or errno, with ERANGE the length that is needed in *len. */
+static int get_groups(int fd, gid_t *gids, socklen_t *len)
 {
-    CLEANUP_FREE gid_t *gids = NULL;
-    size_t room = 16;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, gids, len) < 0 ? errno : 0;
+}
 
-    for (;;) {
-        socklen_t len = (socklen_t)(room * sizeof(gid_t));
-        gid_t *more = reallocarray(gids, room + 1, sizeof(gid_t));
-
-        if (!more)
-            return -ENOMEM;
-        gids = more;
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, gids + 1, &len) == 0) {
-            *ret_n = len / sizeof(gid_t);
-            *ret_gids = TAKE_PTR(gids);
-            return 0;
-        }
-        if (errno != ERANGE || room >= GIDS_MAX)
-            return -errno;
-        room *= 4;
+static int peer_set_groups(struct peer *p, const gid_t *gids, size_t n)
+{
+    p->gids = reallocarray(NULL, n + 1, sizeof(gid_t));
+    if (!p->gids)
+        return -ENOMEM;
+    p->gids[0] = p->gid;
+    p->n_gids = 1;
+    for (size_t i = 0; i < n; i++) {
+        if (!peer_has_gid(p, gids[i]))
+            p->gids[p->n_gids++] = gids[i];
     }
+    return 0;
 }
 
 static int peer_read_groups(struct peer *p, int fd)
 {
-    size_t n = 0;
-    int r;
+    CLEANUP_FREE gid_t *many = NULL;
+    gid_t few[32];
+    socklen_t len = sizeof(few);
+    int e;
 
-    r = read_groups(fd, &p->gids, &n);
-    if (r)
-        return r;
-    p->gids[0] = p->gid;
-    p->n_gids = 1;
-    for (size_t i = 1; i <= n; i++) {
-        if (!peer_has_gid(p, p->gids[i]))
-            p->gids[p->n_gids++] = p->gids[i];
-    }
-    return 0;
+    e = get_groups(fd, few, &len);
+    if (e == 0)
+        return peer_set_groups(p, few, len / sizeof(gid_t));
+    if (e != ERANGE || len > GIDS_MAX * sizeof(gid_t))
+        return -e;
+    many = malloc(len);
+    if (!many)
+        return -ENOMEM;
+    e = get_groups(fd, many, &len);
+    return e ? -e : peer_set_groups(p, many, len / sizeof(gid_t));
 }
 
 /*

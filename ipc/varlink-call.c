@@ -112,7 +112,7 @@ static void call_finish(struct varlink_call *c)
         varlink_uid_unpark(conn->uid);
     }
     if (conn->server) {
-        s->last_answered = conn;
+        conn->server->last_answered = conn;
         varlink_conn_settle(conn);
     }
     if (s)

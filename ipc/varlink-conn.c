@@ -8,25 +8,6 @@
 
 /* One accepted connection: bytes in, turns, bytes out. See varlink-conn.h. */
 
-struct varlink_conn *varlink_conn_ref(struct varlink_conn *c)
-{
-    c->n_refs++;
-    return c;
-}
-
-struct varlink_conn *varlink_conn_unref(struct varlink_conn *c)
-{
-    if (!c || --c->n_refs > 0)
-        return NULL;
-    if (c->data && c->data_free)
-        c->data_free(c->data);
-    varlink_uid_unref(c->uid);
-    varlink_socket_unref(c->socket);
-    peer_free(c->peer);
-    free(c);
-    return NULL;
-}
-
 static bool has_output(const struct varlink_conn *c)
 {
     return c->out.len > c->out_pos;
@@ -189,6 +170,7 @@ bool varlink_conn_read(struct varlink_conn *c)
     CLEANUP_VARLINK_CONN struct varlink_conn *ref = varlink_conn_ref(c);
     ssize_t n;
 
+    (void)ref;
     if (c->finishing || c->at_eof)
         return false;
     if (varlink_frames_whole(&c->in)) {
@@ -220,6 +202,7 @@ void varlink_conn_run(struct varlink_conn *c)
 {
     CLEANUP_VARLINK_CONN struct varlink_conn *ref = varlink_conn_ref(c);
 
+    (void)ref;
     if (!c->call && uid_is_full(c)) {
         park(c);
         return;
@@ -306,6 +289,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents,
 
     (void)source;
     (void)fd;
+    (void)ref;
     /* What was sent before a hang-up still counts, if it can be read now. */
     if (hangup && (c->call || c->finishing || c->at_eof || has_output(c) ||
                    c->queued == VARLINK_QUEUED_PARKED)) {

@@ -110,7 +110,12 @@ struct varlink_server {
     uint8_t scratch[VARLINK_MESSAGE_MAX]; /* what a recv() gets */
 };
 
-/* varlink-uid.c */
+/* varlink-refs.c */
+struct varlink_conn *varlink_conn_ref(struct varlink_conn *c);
+struct varlink_conn *varlink_conn_unref(struct varlink_conn *c);
+DEFINE_CLEANUP(struct varlink_conn *, varlink_conn_unref)
+#define CLEANUP_VARLINK_CONN CLEANUP(varlink_conn_unref_p)
+struct varlink_socket *varlink_socket_unref(struct varlink_socket *l);
 int varlink_uid_get(struct varlink_server *s, uid_t uid,
                     struct varlink_uid **ret) MUST_CHECK;
 struct varlink_uid *varlink_uid_ref(struct varlink_uid *u);
@@ -119,7 +124,6 @@ struct varlink_uid *varlink_uid_unref(struct varlink_uid *u);
 void varlink_uid_unpark(struct varlink_uid *u);
 
 /* varlink-server.c */
-struct varlink_socket *varlink_socket_unref(struct varlink_socket *l);
 void varlink_server_queue_ready(struct varlink_server *s,
                                 struct varlink_conn *c);
 void varlink_server_unqueue(struct varlink_conn *c);
@@ -136,10 +140,6 @@ void varlink_conn_send(struct varlink_conn *c, struct iovec *iov, size_t n);
 /* After anything changed: wait for the right things, or close. */
 void varlink_conn_settle(struct varlink_conn *c);
 void varlink_conn_close(struct varlink_conn *c);
-struct varlink_conn *varlink_conn_ref(struct varlink_conn *c);
-struct varlink_conn *varlink_conn_unref(struct varlink_conn *c);
-DEFINE_CLEANUP(struct varlink_conn *, varlink_conn_unref)
-#define CLEANUP_VARLINK_CONN CLEANUP(varlink_conn_unref_p)
 
 /* varlink-call.c: a frame becomes the connection's call and is dispatched.
  * Return: 0; VARLINK_FRAME_E_INVALID; -ENOMEM. */

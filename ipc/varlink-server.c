@@ -19,15 +19,6 @@
 #define ACCEPTS_PER_TURN 16
 #define PAUSE_US (100 * 1000)
 
-struct varlink_socket *varlink_socket_unref(struct varlink_socket *l)
-{
-    if (!l || --l->n_refs > 0)
-        return NULL;
-    free(l->instance);
-    free(l);
-    return NULL;
-}
-
 static void socket_close(struct varlink_socket *l)
 {
     TAILQ_REMOVE(&l->server->sockets, l, all);
@@ -179,8 +170,8 @@ static int admit(struct varlink_socket *l, int *fd)
     r = varlink_conn_new(l, *fd, peer, u);
     if (r)
         return r;
-    TAKE_FD(*fd);
-    TAKE_PTR(peer);
+    *fd = -1;
+    peer = NULL;
     return 0;
 }
 
@@ -257,7 +248,8 @@ int varlink_server_add(struct varlink_server *s,
         if (strcmp(s->interfaces[i]->name, interface->name) == 0)
             return -EEXIST;
     }
-    all = reallocarray(s->interfaces, s->n_interfaces + 1, sizeof(*all));
+    all = reallocarray(s->interfaces, s->n_interfaces + 1,
+                       sizeof(struct varlink_interface *));
     if (!all)
         return -ENOMEM;
     s->interfaces = all;

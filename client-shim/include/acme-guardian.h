@@ -186,7 +186,7 @@ int guardian_sign_input(struct guardian *g,
 struct guardian_key_authorization {
     const char *key_authorization;   /* http-01: the file's content */
     const char *dns01;               /* dns-01: the TXT record's value */
-    const char *tls_alpn01;          /* tls-alpn-01: SHA-256, base64url */
+    const char *tls_alpn01;          /* tls-alpn-01: SHA-256, hexadecimal */
     const char *dns_account01_label; /* or NULL: no account URL yet */
 };
 

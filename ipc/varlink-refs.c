@@ -4,10 +4,39 @@
 #include <errno.h>
 
 /*
- * The share of one uid. Looked up once per connection, in a list: there are as
- * many entries as uids are connected at the moment.
+ * What lives as long as somebody refers to it: connections, and what they share
+ * with others, their uid and their listening socket.
  */
 
+struct varlink_conn *varlink_conn_ref(struct varlink_conn *c)
+{
+    c->n_refs++;
+    return c;
+}
+
+struct varlink_conn *varlink_conn_unref(struct varlink_conn *c)
+{
+    if (!c || --c->n_refs > 0)
+        return NULL;
+    if (c->data && c->data_free)
+        c->data_free(c->data);
+    varlink_uid_unref(c->uid);
+    varlink_socket_unref(c->socket);
+    peer_free(c->peer);
+    free(c);
+    return NULL;
+}
+
+struct varlink_socket *varlink_socket_unref(struct varlink_socket *l)
+{
+    if (!l || --l->n_refs > 0)
+        return NULL;
+    free(l->instance);
+    free(l);
+    return NULL;
+}
+
+/* In a list: there are as many entries as uids are connected at the moment. */
 int varlink_uid_get(struct varlink_server *s, uid_t uid,
                     struct varlink_uid **ret)
 {
@@ -15,6 +44,7 @@ int varlink_uid_get(struct varlink_server *s, uid_t uid,
 
     TAILQ_FOREACH(u, &s->uids, all)
     {
+        /* cppcheck-suppress uninitvar */
         if (u->uid == uid) {
             *ret = varlink_uid_ref(u);
             return 0;
