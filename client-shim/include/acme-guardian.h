@@ -59,7 +59,7 @@ const char *guardian_strerror(int code);
 struct guardian_error {
     int code;               /* GUARDIAN_E_* */
     int system_errno;       /* or 0 */
-    const char *reason;     /* stable code, listed in acme-guardian.policy(5) */
+    const char *reason;     /* stable code, listed in acme-guardian.signer(7) */
     const char *operation;  /* what the request was read as */
     const char *identifier; /* the name that was refused */
     const char *rule;       /* FILE:LINE that decided, where one did */
@@ -205,7 +205,7 @@ struct guardian_verdict {
 
 /**
  * guardian_check() - would this be allowed? Nothing is signed or counted.
- * @operation:   "order", "finalize", "revoke", ... (acme-guardian.policy(5))
+ * @operation:   "order", "finalize", "revoke", ... (acme-guardian.signer(7))
  * @identifiers: @n names
  */
 int guardian_check(struct guardian *g, const char *account,
