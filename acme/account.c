@@ -78,6 +78,9 @@ static int account_check_origin(const struct acme_account *a,
     return 0;
 }
 
+#define MEMBER_CHARS                                                           \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+
 /* Members that mean something in some other request (RFC 8555, 9773, and the
  * profiles draft), in whatever case: a payload with one is no challenge. */
 static int account_check_challenge_member(const char *name,
@@ -107,10 +110,31 @@ static int account_check_challenge_member(const char *name,
         "resource",
     };
 
+    /* Go's reader folds by Unicode: U+017F "tatus" is "status" to it. */
+    if (strspn(name, MEMBER_CHARS) < strlen(name))
+        return refuse(ret_refusal, REASON_BAD_VALUE, "challenge member %s",
+                      name);
     for (size_t i = 0; i < ARRAY_LEN(used); i++) {
         if (strcasecmp(name, used[i]) == 0)
             return refuse(ret_refusal, REASON_BAD_VALUE, "challenge member %s",
                           name);
+    }
+    return 0;
+}
+
+static int account_check_challenge_members(char *const *list,
+                                           struct refusal *ret_refusal)
+{
+    for (char *const *m = list; m && *m; m++) {
+        int r = account_check_challenge_member(*m, ret_refusal);
+
+        if (r)
+            return r;
+        for (char *const *other = list; other < m; other++) {
+            if (strcasecmp(*other, *m) == 0)
+                return refuse(ret_refusal, REASON_BAD_VALUE,
+                              "challenge member %s twice", *m);
+        }
     }
     return 0;
 }
@@ -140,12 +164,7 @@ int acme_account_check(const struct acme_account *a,
         if (r)
             return r;
     }
-    for (char **m = a->challenge_members; m && *m; m++) {
-        r = account_check_challenge_member(*m, ret_refusal);
-        if (r)
-            return r;
-    }
-    return 0;
+    return account_check_challenge_members(a->challenge_members, ret_refusal);
 }
 
 /* Copies of JSON strings; NULL stays NULL. */

@@ -220,17 +220,43 @@ static int extension_list_oid(X509_EXTENSION *ext, struct csr *csr,
     return list[n] ? 0 : -ENOMEM;
 }
 
-static int extensions_check_unique(const STACK_OF(X509_EXTENSION) * extensions,
-                                   struct refusal *ret_refusal)
+/* critical is DEFAULT FALSE; OpenSSL keeps a FALSE that was spelled out. */
+static int extension_check_critical(const X509_EXTENSION *ext,
+                                    struct refusal *ret_refusal)
+{
+    X509_EXTENSION *usual = NULL;
+    bool same;
+
+    if (X509_EXTENSION_get_critical(ext))
+        return 0;
+    usual = X509_EXTENSION_dup(ext);
+    if (!usual || X509_EXTENSION_set_critical(usual, 0) != 1) {
+        X509_EXTENSION_free(usual);
+        return -ENOMEM;
+    }
+    same = i2d_X509_EXTENSION(usual, NULL) == i2d_X509_EXTENSION(ext, NULL);
+    X509_EXTENSION_free(usual);
+    if (!same)
+        return refuse(ret_refusal, REASON_BAD_EXTENSION,
+                      "critical spelled out");
+    return 0;
+}
+
+static int extensions_check(const STACK_OF(X509_EXTENSION) * extensions,
+                            struct refusal *ret_refusal)
 {
     int n = sk_X509_EXTENSION_num(extensions);
 
     if (n > CSR_EXTENSIONS_MAX)
         return refuse(ret_refusal, REASON_BAD_EXTENSION, "%d extensions", n);
     for (int i = 0; i < n; i++) {
-        const ASN1_OBJECT *oid =
-            X509_EXTENSION_get_object(sk_X509_EXTENSION_value(extensions, i));
+        X509_EXTENSION *ext = sk_X509_EXTENSION_value(extensions, i);
+        const ASN1_OBJECT *oid = X509_EXTENSION_get_object(ext);
+        int r;
 
+        r = extension_check_critical(ext, ret_refusal);
+        if (r)
+            return r;
         if (X509v3_get_ext_by_OBJ(extensions, oid, i) >= 0)
             return refuse(ret_refusal, REASON_DUPLICATE_EXTENSION, "%s",
                           OBJ_nid2sn(OBJ_obj2nid(oid)));
@@ -243,7 +269,7 @@ int csr_extensions_read(const STACK_OF(X509_EXTENSION) * extensions,
 {
     int r;
 
-    r = extensions_check_unique(extensions, ret_refusal);
+    r = extensions_check(extensions, ret_refusal);
     for (int i = 0; !r && i < sk_X509_EXTENSION_num(extensions); i++) {
         X509_EXTENSION *ext = sk_X509_EXTENSION_value(extensions, i);
         const struct extension_kind *kind = extension_find_kind(ext);
@@ -259,7 +285,7 @@ int certificate_extensions_read(const STACK_OF(X509_EXTENSION) * extensions,
 {
     int r;
 
-    r = extensions_check_unique(extensions, ret_refusal);
+    r = extensions_check(extensions, ret_refusal);
     for (int i = 0; !r && i < sk_X509_EXTENSION_num(extensions); i++) {
         X509_EXTENSION *ext = sk_X509_EXTENSION_value(extensions, i);
         const struct extension_kind *kind = extension_find_kind(ext);

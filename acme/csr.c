@@ -162,7 +162,8 @@ static int key_read_ec(EVP_PKEY *key, X509_PUBKEY *spki, struct csr *csr,
     };
     char group[32] = "";
     const uint8_t *point = NULL;
-    int len = 0;
+    X509_ALGOR *alg = NULL;
+    int param = V_ASN1_UNDEF, len = 0;
 
     EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group,
                                    sizeof(group), NULL);
@@ -172,8 +173,11 @@ static int key_read_ec(EVP_PKEY *key, X509_PUBKEY *spki, struct csr *csr,
     }
     if (csr->key_type == CSR_KEY_UNSET)
         return refuse(ret_refusal, REASON_BAD_KEY, "curve %s", group);
-    /* RFC 5480 lets readers do without compressed points. */
-    X509_PUBKEY_get0_param(NULL, &point, &len, NULL, spki);
+    /* RFC 5480 lets readers do without both of these. */
+    X509_PUBKEY_get0_param(NULL, &point, &len, &alg, spki);
+    X509_ALGOR_get0(NULL, &param, NULL, alg);
+    if (param != V_ASN1_OBJECT)
+        return refuse(ret_refusal, REASON_BAD_KEY, "curve not by name");
     if (len < 1 || point[0] != POINT_UNCOMPRESSED)
         return refuse(ret_refusal, REASON_BAD_KEY, "compressed point");
     return 0;
@@ -192,32 +196,36 @@ static int key_read_type(EVP_PKEY *key, X509_PUBKEY *spki, struct csr *csr,
     return 0;
 }
 
-/* The key anew, so that a curve by explicit numbers or a parameter too many is
- * seen; and never an account's own (RFC 8555 section 11.1). */
-static int key_check_spki(EVP_PKEY *key, X509_PUBKEY *spki,
-                          const struct acme_account *account, struct csr *csr,
+/* The key anew, so that a parameter too many is seen. */
+static int key_check_spki(EVP_PKEY *key, X509_PUBKEY *spki, struct csr *csr,
                           struct refusal *ret_refusal)
 {
-    CLEANUP_BUF struct buf own = { 0 };
     uint8_t *given = NULL, *anew = NULL;
     int given_len = i2d_X509_PUBKEY(spki, &given);
     int anew_len = i2d_PUBKEY(key, &anew);
     struct bytes der = { given, given_len > 0 ? (size_t)given_len : 0 };
     bool same = der_same(der, anew_len, anew);
-    bool is_own = false;
-    int r;
 
     crypto_hash_sha256(csr->spki_sha256, der.data, der.len);
-    r = jwk_to_spki(&account->jwk, &own);
-    if (r == 0)
-        is_own = bytes_eq(der, buf_bytes(&own));
     OPENSSL_free(given);
     OPENSSL_free(anew);
-    if (r)
-        return r < 0 ? r : -EINVAL;
     if (!same)
         return refuse(ret_refusal, REASON_BAD_KEY, "another encoding");
-    if (is_own)
+    return 0;
+}
+
+/* RFC 8555 section 11.1. */
+static int key_check_not_account(EVP_PKEY *key,
+                                 const struct acme_account *account,
+                                 struct refusal *ret_refusal)
+{
+    struct jwk jwk;
+    int r;
+
+    r = evp_key_to_jwk(key, &jwk);
+    if (r < 0)
+        return r;
+    if (r == 0 && jwk_eq(&jwk, &account->jwk))
         return refuse(ret_refusal, REASON_ACCOUNT_KEY, "the account's own");
     return 0;
 }
@@ -235,7 +243,10 @@ static int csr_read_key(X509_REQ *req, const struct acme_account *account,
     r = key_read_type(key, spki, csr, ret_refusal);
     if (r)
         return r;
-    r = key_check_spki(key, spki, account, csr, ret_refusal);
+    r = key_check_spki(key, spki, csr, ret_refusal);
+    if (r)
+        return r;
+    r = key_check_not_account(key, account, ret_refusal);
     if (r)
         return r;
     return csr_check_signature(req, key, ret_refusal);

@@ -62,6 +62,8 @@ static int der_check_primitive(const struct der_value *v,
     int len;
     bool same;
 
+    if (v->tag == V_ASN1_EOC)
+        return refuse(ret_refusal, REASON_BAD_DER, "end of contents");
     if (v->tag == V_ASN1_SEQUENCE || v->tag == V_ASN1_SET)
         return refuse(ret_refusal, REASON_BAD_DER, "primitive sequence");
     if (v->tag == V_ASN1_BOOLEAN && v->content.len == 1 &&

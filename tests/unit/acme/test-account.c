@@ -118,6 +118,8 @@ static void test_accounts_are_checked(void **state)
         { WITH("\"challenge_members\":[\"csr\"]"), "bad-value" },
         { WITH("\"challenge_members\":[\"x\",\"Status\"]"), "bad-value" },
         { WITH("\"challenge_members\":[\"identifiers\"]"), "bad-value" },
+        { WITH("\"challenge_members\":[\"\u017ftatus\"]"), "bad-value" },
+        { WITH("\"challenge_members\":[\"attObj\",\"attobj\"]"), "bad-value" },
         { WITH("\"valid\":true"), "missing-member" },
         { WITH("\"valid\":1"), "wrong-type" },
         { WITH("\"rotating\":true"), "unknown-member" },
