@@ -135,29 +135,26 @@ static int run_create(struct ctl_context *c)
 
 static void list_row(struct ctl_table *t, const json_t *a)
 {
-    ctl_table_row(
-        t, (const char *const[]){
-               ctl_string(a, "name"),
-               ctl_true(a, "suspended") ? "suspended" : ctl_string(a, "status"),
-               ctl_string(a, "alg"), ctl_string(a, "token"),
-               ctl_string(a, "thumbprint"), ctl_string(a, "url"),
-               ctl_string(a, "directory") });
+    CTL_TABLE_ROW(t, ctl_string(a, "name"),
+                  ctl_true(a, "suspended") ? "suspended"
+                                           : ctl_string(a, "status"),
+                  ctl_string(a, "alg"), ctl_string(a, "token"),
+                  ctl_string(a, "thumbprint"), ctl_string(a, "url"),
+                  ctl_string(a, "directory"));
 }
 
 static int print_list(const json_t *accounts)
 {
     CLEANUP_CTL_TABLE struct ctl_table t = { .n_columns = 7 };
-    const json_t *a;
-    size_t i;
 
     if (json_array_size(accounts) == 0) {
         (void)puts("no accounts");
         return CTL_EXIT_DONE;
     }
-    ctl_table_row(&t,
-                  (const char *const[]){ "NAME", "STATUS", "ALG", "TOKEN",
-                                         "THUMBPRINT", "URL", "DIRECTORY" });
-    json_array_foreach(accounts, i, a) list_row(&t, a);
+    CTL_TABLE_ROW(&t, "NAME", "STATUS", "ALG", "TOKEN", "THUMBPRINT", "URL",
+                  "DIRECTORY");
+    for (size_t i = 0; i < json_array_size(accounts); i++)
+        list_row(&t, json_array_get(accounts, i));
     return ctl_table_print(&t);
 }
 

@@ -174,7 +174,7 @@ static void print_result(const struct ctl_context *c, const char *dir,
                          sizeof(result->head.mac));
     if (c->json) {
         ctl_print_json(
-            json_pack("{s:b, s:s, s:I, s:s, s:b, s:s*, s:I}", "fits", (int)fits,
+            json_pack("{s:b, s:s, s:I, s:s, s:b, s:s*, s:I}", "ok", (int)fits,
                       "directory", dir, "line", (json_int_t)result->head.line,
                       "mac", mac, "tailChecked", (int)result->tail_checked,
                       "head", head->from, "torn", (json_int_t)result->torn));

@@ -58,7 +58,7 @@ static int start_child(struct ctl_conversation *v)
         r = read_ca_file(ca_file, &roots);
     if (r)
         return r;
-    options.ca_pem = buf_bytes(&roots);
+    options.ca_pem = ca_file ? &roots : NULL;
     options.timeout_s = (unsigned)timeout_s;
     r = net_child_start(&options, &v->net);
     return r ? ctl_fail_errno(r, "network process") : CTL_EXIT_DONE;

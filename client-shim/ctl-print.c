@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client-shim/ctl-print.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,10 +39,11 @@ static char *table_cell(const char *text)
     return cell;
 }
 
-void ctl_table_row(struct ctl_table *t, const char *const *cells)
+void ctl_table_row(struct ctl_table *t, const char *const *cells, size_t n)
 {
     struct ctl_row *rows;
 
+    assert(n == t->n_columns);
     rows = reallocarray(t->rows, t->n_rows + 1, sizeof(*rows));
     if (!rows) {
         t->failed = true;
@@ -49,7 +51,7 @@ void ctl_table_row(struct ctl_table *t, const char *const *cells)
     }
     t->rows = rows;
     rows[t->n_rows] = (struct ctl_row){ { NULL } };
-    for (unsigned c = 0; c < t->n_columns; c++) {
+    for (size_t c = 0; c < n; c++) {
         rows[t->n_rows].cells[c] = table_cell(cells[c]);
         if (!rows[t->n_rows].cells[c])
             t->failed = true;
@@ -60,19 +62,16 @@ void ctl_table_row(struct ctl_table *t, const char *const *cells)
 void ctl_table_pair(struct ctl_table *t, const char *name, const char *value)
 {
     if (value)
-        ctl_table_row(t, (const char *const[]){ name, value });
+        CTL_TABLE_ROW(t, name, value);
 }
 
 void ctl_table_pair_list(struct ctl_table *t, const char *name,
                          const json_t *strings)
 {
     CLEANUP_BUF struct buf all = { 0 };
-    const json_t *s;
-    size_t i;
 
-    json_array_foreach(strings, i, s)
-    {
-        const char *text = json_string_value(s);
+    for (size_t i = 0; i < json_array_size(strings); i++) {
+        const char *text = json_string_value(json_array_get(strings, i));
 
         if (buf_printf(&all, "%s%s", i ? " " : "", text ? text : ""))
             t->failed = true;

@@ -26,8 +26,11 @@ struct ctl_table {
 #define CLEANUP_CTL_TABLE CLEANUP(ctl_table_deinit)
 void ctl_table_deinit(struct ctl_table *t);
 
-/* ctl_table_row() - @cells: n_columns strings, NULL where there is nothing. */
-void ctl_table_row(struct ctl_table *t, const char *const *cells);
+/* CTL_TABLE_ROW() - a cell for each column, NULL where there is nothing. */
+void ctl_table_row(struct ctl_table *t, const char *const *cells, size_t n);
+#define CTL_TABLE_ROW(t, ...)                                                  \
+    ctl_table_row(t, (const char *const[]){ __VA_ARGS__ },                     \
+                  ARRAY_LEN(((const char *const[]){ __VA_ARGS__ })))
 /* ctl_table_pair() - "NAME: VALUE" of a table of two columns; no row if the
  * value is NULL. */
 void ctl_table_pair(struct ctl_table *t, const char *name, const char *value);

@@ -122,35 +122,35 @@ static int status_pairs(const json_t *answer)
     return ctl_table_print(&t);
 }
 
+static void suspension_row(struct ctl_table *t, const json_t *s)
+{
+    CTL_TABLE_ROW(t, ctl_string(s, "scope"), ctl_string(s, "name"),
+                  ctl_string(s, "since"), ctl_string(s, "by"));
+}
+
 static int status_suspensions(const json_t *list)
 {
     CLEANUP_CTL_TABLE struct ctl_table t = { .n_columns = 4 };
-    const json_t *s;
-    size_t i;
 
     if (json_array_size(list) == 0)
         return CTL_EXIT_DONE;
     (void)putchar('\n');
-    ctl_table_row(&t,
-                  (const char *const[]){ "SUSPENDED", "NAME", "SINCE", "BY" });
-    json_array_foreach(list, i, s) ctl_table_row(
-        &t,
-        (const char *const[]){ ctl_string(s, "scope"), ctl_string(s, "name"),
-                               ctl_string(s, "since"), ctl_string(s, "by") });
+    CTL_TABLE_ROW(&t, "SUSPENDED", "NAME", "SINCE", "BY");
+    for (size_t i = 0; i < json_array_size(list); i++)
+        suspension_row(&t, json_array_get(list, i));
     return ctl_table_print(&t);
 }
 
 static int status_warnings(const json_t *list)
 {
     CLEANUP_CTL_TABLE struct ctl_table t = { .n_columns = 2 };
-    const json_t *w;
-    size_t i;
 
     if (json_array_size(list) == 0)
         return CTL_EXIT_DONE;
     (void)putchar('\n');
-    json_array_foreach(list, i, w)
-        ctl_table_pair(&t, "warning", json_string_value(w));
+    for (size_t i = 0; i < json_array_size(list); i++)
+        ctl_table_pair(&t, "warning",
+                       json_string_value(json_array_get(list, i)));
     return ctl_table_print(&t);
 }
 

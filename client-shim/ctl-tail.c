@@ -16,22 +16,23 @@
 #define LINES_DEFAULT 10
 #define LINES_MAX 10000
 
+/* Numbers, hashes and what stands at the front already. */
 static bool is_shown(const char *name)
 {
-    static const char *const hidden[] = { "n", "mac", "time", "type" };
-    size_t len = strlen(name);
+    static const char *const hidden[] = {
+        "n",       "mac",        "file_mac",     "time",          "type",
+        "rule_id", "thumbprint", "input_sha256", "payload_sha256"
+    };
 
     for (size_t i = 0; i < ARRAY_LEN(hidden); i++) {
         if (strcmp(name, hidden[i]) == 0)
             return false;
     }
-    return len < 6 || strcasecmp(name + len - 6, "sha256") != 0;
+    return true;
 }
 
 static int format_value(const json_t *value, struct buf *b)
 {
-    const json_t *item;
-    size_t i;
     int r = 0;
 
     if (json_is_string(value))
@@ -40,12 +41,11 @@ static int format_value(const json_t *value, struct buf *b)
         return buf_printf(b, "%lld", (long long)json_integer_value(value));
     if (json_is_boolean(value))
         return buf_append_str(b, json_is_true(value) ? "yes" : "no");
-    json_array_foreach(value, i, item)
-    {
+    for (size_t i = 0; i < json_array_size(value); i++) {
         if (r == 0 && i)
             r = buf_append_char(b, ',');
         if (r == 0)
-            r = format_value(item, b);
+            r = format_value(json_array_get(value, i), b);
     }
     return r;
 }

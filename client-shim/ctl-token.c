@@ -20,35 +20,26 @@ static bool token_ok(const json_t *token)
 
 static void token_row(struct ctl_table *t, const json_t *token)
 {
-    const char *cells[] = {
-        ctl_string(token, "name"),    ctl_string(token, "backend"),
-        ctl_string(token, "state"),   ctl_string(token, "label"),
-        ctl_string(token, "library"), ctl_string(token, "text"),
-    };
-
-    ctl_table_row(t, cells);
+    CTL_TABLE_ROW(t, ctl_string(token, "name"), ctl_string(token, "backend"),
+                  ctl_string(token, "state"), ctl_string(token, "label"),
+                  ctl_string(token, "library"), ctl_string(token, "text"));
 }
 
 int ctl_token_print_list(const json_t *tokens)
 {
     CLEANUP_CTL_TABLE struct ctl_table t = { .n_columns = 6 };
-    const json_t *token;
-    size_t i;
 
-    ctl_table_row(&t, (const char *const[]){ "NAME", "BACKEND", "STATE",
-                                             "LABEL", "LIBRARY", "TEXT" });
-    json_array_foreach(tokens, i, token) token_row(&t, token);
+    CTL_TABLE_ROW(&t, "NAME", "BACKEND", "STATE", "LABEL", "LIBRARY", "TEXT");
+    for (size_t i = 0; i < json_array_size(tokens); i++)
+        token_row(&t, json_array_get(tokens, i));
     return ctl_table_print(&t);
 }
 
 bool ctl_token_all_ok(const json_t *tokens)
 {
-    const json_t *token;
-    size_t i;
 
-    json_array_foreach(tokens, i, token)
-    {
-        if (!token_ok(token))
+    for (size_t i = 0; i < json_array_size(tokens); i++) {
+        if (!token_ok(json_array_get(tokens, i)))
             return false;
     }
     return true;
@@ -103,19 +94,16 @@ static void key_row(struct ctl_table *t, const json_t *key)
 {
     CLEANUP_BUF struct buf unproven = { 0 };
     const json_t *names = json_object_get(key, "unproven");
-    const json_t *name;
-    size_t i;
 
-    json_array_foreach(names, i, name)
-    {
-        if (buf_printf(&unproven, "%s%s", i ? " " : "",
-                       json_string_value(name)))
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+
+        if (buf_printf(&unproven, "%s%s", i ? " " : "", name ? name : ""))
             t->failed = true;
     }
-    ctl_table_row(t, (const char *const[]){
-                         ctl_string(key, "label"), ctl_string(key, "alg"),
-                         ctl_string(key, "account"),
-                         ctl_string(key, "thumbprint"), buf_str(&unproven) });
+    CTL_TABLE_ROW(t, ctl_string(key, "label"), ctl_string(key, "alg"),
+                  ctl_string(key, "account"), ctl_string(key, "thumbprint"),
+                  buf_str(&unproven));
 }
 
 static int print_check(const json_t *answer)
@@ -123,17 +111,15 @@ static int print_check(const json_t *answer)
     CLEANUP_CTL_TABLE struct ctl_table pairs = { .n_columns = 2 };
     CLEANUP_CTL_TABLE struct ctl_table keys = { .n_columns = 5 };
     const json_t *list = json_object_get(answer, "keys");
-    const json_t *key;
-    size_t i;
     int r;
 
     token_pairs(&pairs, json_object_get(answer, "token"));
     r = ctl_table_print(&pairs);
     if (r || json_array_size(list) == 0)
         return r;
-    ctl_table_row(&keys, (const char *const[]){ "KEY", "ALG", "ACCOUNT",
-                                                "THUMBPRINT", "UNPROVEN" });
-    json_array_foreach(list, i, key) key_row(&keys, key);
+    CTL_TABLE_ROW(&keys, "KEY", "ALG", "ACCOUNT", "THUMBPRINT", "UNPROVEN");
+    for (size_t i = 0; i < json_array_size(list); i++)
+        key_row(&keys, json_array_get(list, i));
     (void)putchar('\n');
     return ctl_table_print(&keys);
 }
@@ -141,11 +127,9 @@ static int print_check(const json_t *answer)
 /* What a key cannot prove (extractable?) is something found: exit 1. */
 static bool keys_proven(const json_t *keys)
 {
-    const json_t *key;
-    size_t i;
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *key = json_array_get(keys, i);
 
-    json_array_foreach(keys, i, key)
-    {
         if (json_array_size(json_object_get(key, "unproven")) > 0)
             return false;
     }

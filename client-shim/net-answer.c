@@ -17,9 +17,12 @@ void net_text(char *to, size_t max, const char *from, size_t len)
 {
     size_t n = len < max ? len : max;
 
-    for (size_t i = 0; i < n; i++)
-        to[i] = printable(from[i]) ? from[i] : '?';
+    memcpy(to, from, n);
     to[n] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        if (!printable(to[i]))
+            to[i] = '?';
+    }
 }
 
 void net_answer_fail(struct net_answer *a, enum net_result result,
@@ -60,7 +63,7 @@ static bool directory_ok(const struct net_directory *d)
            d->needs_external_account <= 1;
 }
 
-static bool nonce_ok(const char *nonce)
+bool net_nonce_ok(const char *nonce)
 {
     return nonce[strspn(nonce, "abcdefghijklmnopqrstuvwxyz"
                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")] ==
@@ -81,7 +84,7 @@ bool net_answer_check(const void *data, size_t len, enum net_kind kind)
                                   : a.http_status != 0)
         return false;
     return TEXT_OK(a.text) && TEXT_OK(a.location) && TEXT_OK(a.nonce) &&
-           nonce_ok(a.nonce) && TEXT_OK(a.acme_status) &&
+           net_nonce_ok(a.nonce) && TEXT_OK(a.acme_status) &&
            TEXT_OK(a.problem_type) && TEXT_OK(a.problem_detail) &&
            directory_ok(&a.directory);
 }

@@ -77,6 +77,10 @@ struct net_answer {
  * every rule above? */
 bool net_answer_check(const void *data, size_t len, enum net_kind kind);
 
+/* net_nonce_ok() - of the base64url alphabet (RFC 8555 section 6.5.1), or
+ * empty. */
+bool net_nonce_ok(const char *nonce);
+
 /* net_text() - copies what is printable ASCII, the rest becomes '?'; cut at
  * @max octets, of which @to has one more. */
 void net_text(char *to, size_t max, const char *from, size_t len);

@@ -41,17 +41,15 @@ static size_t take_body(char *data, size_t size, size_t n, void *userdata)
 
 static int set_trust(CURL *easy, const struct net_http_options *options)
 {
-    struct curl_blob roots = {
-        .data = (void *)(uintptr_t)options->ca_pem.data,
-        .len = options->ca_pem.len,
-        .flags = CURL_BLOB_NOCOPY,
-    };
+    struct curl_blob roots = { .flags = CURL_BLOB_NOCOPY };
 
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
     SET(CURLOPT_SSL_VERIFYHOST, 2L);
-    if (roots.len == 0)
+    if (!options->ca_pem)
         return 0;
+    roots.data = options->ca_pem->data;
+    roots.len = options->ca_pem->len;
     /* Instead of the system's roots, not beside them. */
     SET(CURLOPT_CAPATH, NULL);
     SET(CURLOPT_CAINFO_BLOB, &roots);
@@ -148,7 +146,10 @@ static void read_answer(CURL *easy, const struct buf *body,
     if (!take_header(easy, "Replay-Nonce", a, a->nonce, NET_NONCE_MAX) ||
         !take_header(easy, "Location", a, a->location, ACME_URL_MAX))
         return;
-    if (status >= 400)
+    if (!net_nonce_ok(a->nonce))
+        net_answer_fail(a, NET_RESULT_BAD_ANSWER,
+                        "the Replay-Nonce is not base64url");
+    else if (status >= 400)
         net_answer_read_problem(a, buf_bytes(body));
     else if (a->kind == NET_KIND_DIRECTORY)
         net_answer_read_directory(a, buf_bytes(body));

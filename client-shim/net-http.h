@@ -9,7 +9,7 @@
  */
 
 struct net_http_options {
-    struct bytes ca_pem; /* the only roots; empty: the system's */
+    const struct buf *ca_pem; /* the only roots, borrowed; NULL: the system's */
     unsigned timeout_s;
 };
 

@@ -16,9 +16,9 @@ static void test_columns_are_as_wide_as_their_widest_cell(void **state)
     CLEANUP_BUF struct buf b = { 0 };
 
     (void)state;
-    ctl_table_row(&t, (const char *const[]){ "NAME", "STATE", "TEXT" });
-    ctl_table_row(&t, (const char *const[]){ "le", NULL, "" });
-    ctl_table_row(&t, (const char *const[]){ "m\xc3\xbcnchen", "ok", "t" });
+    CTL_TABLE_ROW(&t, "NAME", "STATE", "TEXT");
+    CTL_TABLE_ROW(&t, "le", NULL, "");
+    CTL_TABLE_ROW(&t, "m\xc3\xbcnchen", "ok", "t");
     assert_int_equal(ctl_table_format(&t, &b), 0);
     assert_string_equal(buf_str(&b), "NAME     STATE  TEXT\n"
                                      "le       -      -\n"

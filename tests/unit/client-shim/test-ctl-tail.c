@@ -16,7 +16,8 @@ static void test_a_line_is_shown_without_what_only_programs_read(void **state)
         const char *line, *text;
     } cases[] = {
         { "{\"n\":7,\"time\":\"T\",\"type\":\"decision\",\"uid\":1000,"
-          "\"identifiers\":[\"a.example\",\"b.example\"],\"inputSha256\":\"0\","
+          "\"identifiers\":[\"a.example\",\"b.example\"],\"input_sha256\":"
+          "\"0\","
           "\"ok\":true,\"mac\":\"00\"}",
           "T  decision  uid=1000 identifiers=a.example,b.example ok=yes" },
         { "{\"detail\":\"a\\u001b[2J\\nb\"}", "-  -         detail=a?[2J?b" },
