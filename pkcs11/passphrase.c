@@ -113,7 +113,7 @@ int passphrase_read(int fd, const char *prompt, bool twice, struct secret **ret,
     (void)tcsetattr(fd, TCSAFLUSH, &before);
     if (r)
         return explain(r, reterr);
-    if (twice && !same(first, second)) {
+    if (first && second && !same(first, second)) {
         errmsg_set(reterr, "the two passphrases differ");
         return PASSPHRASE_E_DIFFER;
     }

@@ -8,9 +8,7 @@
 #include "pkcs11/seal.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <sodium.h>
@@ -73,18 +71,6 @@ static int put_uint(struct buf *b, uint64_t v, size_t len)
     for (size_t i = 0; i < len; i++)
         octets[i] = (uint8_t)(v >> (8 * (len - 1 - i)));
     return buf_append(b, octets, len);
-}
-
-int refuse_seal(struct errmsg *reterr, int code, const char *fmt, ...)
-{
-    char text[sizeof(reterr->text)];
-    va_list ap;
-
-    va_start(ap, fmt);
-    (void)vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    errmsg_set(reterr, "%s", text);
-    return code;
 }
 
 static int derive(const struct secret *master, enum subkey which,

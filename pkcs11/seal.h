@@ -86,9 +86,9 @@ struct seal_key {
 #define SEAL_E_WRONG 3   /* the secret opens no slot */
 #define SEAL_E_WEAK 4    /* the secret is too short to protect anything */
 
-/* refuse_seal() - sets *reterr; returns @code, so that a guard is one line. */
-int refuse_seal(struct errmsg *reterr, int code, const char *fmt, ...)
-    PRINTF(3, 4) MUST_CHECK;
+/* refuse_seal() - sets *reterr; is @code, so that a guard is one line. */
+#define refuse_seal(reterr, code, ...)                                         \
+    (errmsg_set((reterr), __VA_ARGS__), (code))
 
 /**
  * seal_slot_wrap() - a slot that @secret opens, with fresh salt and nonce

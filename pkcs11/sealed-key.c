@@ -154,7 +154,7 @@ enum token_result sealed_find(struct backend_session *s, const char *label,
     r = sealed_store_of(s, &store, reterr);
     if (r == TOKEN_S_OK)
         r = find_open(s, store, label, &k, reterr);
-    if (r != TOKEN_S_OK)
+    if (!k)
         return r;
     *ret = k->key;
     return TOKEN_S_OK;
@@ -178,7 +178,7 @@ static enum token_result key_of(struct backend_session *s,
     enum token_result r;
 
     r = find_open(s, store, key->key.label, &k, reterr);
-    if (r != TOKEN_S_OK)
+    if (!k)
         return r;
     if (!same_key(k, key))
         return backend_fail(reterr, TOKEN_S_FAILED, BACKEND_CURE_SESSION, 0,
@@ -199,7 +199,7 @@ enum token_result sealed_sign(struct backend_session *s,
     r = sealed_store_of(s, &store, reterr);
     if (r == TOKEN_S_OK)
         r = key_of(s, store, key, &k, reterr);
-    if (r != TOKEN_S_OK)
+    if (!k)
         return r;
     if (evp_signer_sign(k->signer, input, ret_sig, ret_len))
         return backend_fail(reterr, TOKEN_S_FAILED, BACKEND_CURE_SESSION, 0,
@@ -263,7 +263,7 @@ enum token_result sealed_destroy(struct backend_session *s,
     result = sealed_store_of(s, &store, reterr);
     if (result == TOKEN_S_OK)
         result = key_of(s, store, key, &k, reterr);
-    if (result != TOKEN_S_OK)
+    if (!k)
         return result;
     r = sealed_store_remove(store, k->key.key.label, &e);
     if (r)

@@ -109,12 +109,14 @@ int softkey_load(const struct secret *pkcs8, struct bytes spki, EVP_PKEY **ret)
     const unsigned char *data = pkcs8->data;
     uint8_t own[TOKEN_SPKI_MAX];
     size_t left = pkcs8->len;
+    size_t own_len;
 
     if (!ctx)
         return -ENOMEM;
     if (OSSL_DECODER_from_data(ctx, &data, &left) != 1 || left != 0)
         return -EINVAL;
-    if (!bytes_eq((struct bytes){ own, signature_spki(key, own) }, spki))
+    own_len = signature_spki(key, own);
+    if (!bytes_eq((struct bytes){ own, own_len }, spki))
         return -EINVAL;
     *ret = TAKE_PTR(key);
     return 0;
