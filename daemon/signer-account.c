@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "acme/b64url.h"
+#include <sodium.h>
+
 #include "acme/dns-name.h"
 #include "acme/json-strict.h"
 #include "acme/key-authorization.h"
@@ -100,17 +101,15 @@ int signer_account_list(const struct guardian *g, const struct peer *peer,
 static int format_key_authorization(const struct key_authorization *ka,
                                     const char *label, struct buf *b)
 {
+    char alpn[2 * sizeof(ka->tls_alpn01) + 1];
     int r;
 
+    (void)sodium_bin2hex(alpn, sizeof(alpn), ka->tls_alpn01,
+                         sizeof(ka->tls_alpn01));
     r = buf_printf(b,
                    "{\"keyAuthorization\":\"%s\",\"dns01\":\"%s\","
-                   "\"tlsAlpn01\":\"",
-                   ka->text, ka->dns01);
-    if (r == 0)
-        r = b64url_encode(
-            (struct bytes){ ka->tls_alpn01, sizeof(ka->tls_alpn01) }, b);
-    if (r == 0)
-        r = buf_append_str(b, "\",\"dnsAccount01Label\":");
+                   "\"tlsAlpn01\":\"%s\",\"dnsAccount01Label\":",
+                   ka->text, ka->dns01, alpn);
     if (r == 0)
         r = json_or_null(b, label);
     return r ? r : buf_append_char(b, '}');
