@@ -149,7 +149,6 @@ enum token_result ckr_classify(unsigned long rv, enum backend_cure *ret_cure)
     case CKR_KEY_SIZE_RANGE:
         return TOKEN_S_KEY_UNFIT;
     case CKR_SESSION_COUNT:
-    case CKR_DEVICE_MEMORY:
         return TOKEN_S_FULL;
     case CKR_BUFFER_TOO_SMALL:
         return TOKEN_S_BAD_SIGNATURE;

@@ -245,8 +245,7 @@ CK_RV cryptoki_read_key(const struct backend_session *s,
 {
     struct cryptoki_value label = { 0 };
     struct cryptoki_value id = { 0 };
-    struct cryptoki_value type = { 0 };
-    CK_KEY_TYPE key_type = CK_UNAVAILABLE_INFORMATION;
+    CK_KEY_TYPE type = CK_UNAVAILABLE_INFORMATION;
     CK_RV rv;
 
     memset(ret, 0, sizeof(*ret));
@@ -254,7 +253,7 @@ CK_RV cryptoki_read_key(const struct backend_session *s,
     if (rv == CKR_OK)
         rv = cryptoki_read(s->b, s->handle, object, CKA_ID, &id);
     if (rv == CKR_OK)
-        rv = cryptoki_read(s->b, s->handle, object, CKA_KEY_TYPE, &type);
+        rv = cryptoki_read_ulong(s->b, s->handle, object, CKA_KEY_TYPE, &type);
     if (rv != CKR_OK)
         return rv;
     if (label.len <= TOKEN_LABEL_MAX)
@@ -263,9 +262,7 @@ CK_RV cryptoki_read_key(const struct backend_session *s,
         memcpy(ret->id, id.data, id.len);
         ret->id_len = (uint32_t)id.len;
     }
-    if (type.len == sizeof(key_type))
-        memcpy(&key_type, type.data, sizeof(key_type));
-    rv = read_public(s, object, key_type, ret);
+    rv = read_public(s, object, type, ret);
     if (rv != CKR_OK)
         return rv;
     set_alg(ret);

@@ -137,6 +137,9 @@ static enum token_result make_key(struct backend_session *s,
     rv = generate(s->b, rw, q, false, &public, &private);
     if (dislikes_template(rv))
         rv = generate(s->b, rw, q, true, &public, &private);
+    if (rv == CKR_DEVICE_MEMORY)
+        return backend_fail(reterr, TOKEN_S_FULL, BACKEND_CURE_NONE, rv,
+                            "no room for another key");
     if (rv != CKR_OK)
         return cryptoki_trouble(s, rv, "C_GenerateKeyPair", reterr);
     return read_back(s, rw, public, private, ret, reterr);

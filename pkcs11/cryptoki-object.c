@@ -52,6 +52,19 @@ CK_RV cryptoki_read(const struct backend *b, CK_SESSION_HANDLE session,
     return CKR_OK;
 }
 
+/* NSS insists on the exact size. */
+CK_RV cryptoki_read_ulong(const struct backend *b, CK_SESSION_HANDLE session,
+                          CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
+                          CK_ULONG *ret)
+{
+    CK_ULONG value = CK_UNAVAILABLE_INFORMATION;
+    CK_ATTRIBUTE attr = { type, &value, sizeof(value) };
+    CK_RV rv = b->f->C_GetAttributeValue(session, object, &attr, 1);
+
+    *ret = rv == CKR_OK ? value : CK_UNAVAILABLE_INFORMATION;
+    return is_absent(rv) ? CKR_OK : rv;
+}
+
 CK_RV cryptoki_read_bool(const struct backend *b, CK_SESSION_HANDLE session,
                          CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
                          int *ret)

@@ -76,6 +76,9 @@ CK_RV cryptoki_search(const struct backend *b, CK_SESSION_HANDLE session,
 CK_RV cryptoki_read(const struct backend *b, CK_SESSION_HANDLE session,
                     CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
                     struct cryptoki_value *ret) MUST_CHECK;
+CK_RV cryptoki_read_ulong(const struct backend *b, CK_SESSION_HANDLE session,
+                          CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
+                          CK_ULONG *ret) MUST_CHECK;
 CK_RV cryptoki_read_bool(const struct backend *b, CK_SESSION_HANDLE session,
                          CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
                          int *ret) MUST_CHECK;
