@@ -50,38 +50,17 @@ enum token_result libp11_fail(const char *what, struct backend_error *reterr)
     return backend_fail(reterr, r, cure, rv, "%s", what);
 }
 
-static void copy_padded(unsigned char *field, size_t n, const char *text)
-{
-    size_t len = text ? strlen(text) : 0;
-
-    memset(field, ' ', n);
-    if (len > 0)
-        memcpy(field, text, len < n ? len : n);
-}
-
-/* As C_GetTokenInfo would have said, for the matching of URIs. */
-static CK_TOKEN_INFO token_info(const PKCS11_TOKEN *t)
-{
-    CK_TOKEN_INFO info = { 0 };
-
-    copy_padded(info.label, sizeof(info.label), t->label);
-    copy_padded(info.manufacturerID, sizeof(info.manufacturerID),
-                t->manufacturer);
-    copy_padded(info.model, sizeof(info.model), t->model);
-    copy_padded(info.serialNumber, sizeof(info.serialNumber), t->serialnr);
-    return info;
-}
-
 static bool slot_matches(P11KitUri *uri, PKCS11_SLOT *slot)
 {
     CK_SLOT_ID wanted = p11_kit_uri_get_slot_id(uri);
+    const PKCS11_TOKEN *t = slot->token;
     CK_TOKEN_INFO info;
 
-    if (!slot->token || !slot->token->initialized ||
+    if (!t || !t->initialized ||
         (wanted != (CK_SLOT_ID)-1 &&
          wanted != PKCS11_get_slotid_from_slot(slot)))
         return false;
-    info = token_info(slot->token);
+    info = token_uri_info(t->label, t->manufacturer, t->model, t->serialnr);
     return p11_kit_uri_match_token_info(uri, &info);
 }
 

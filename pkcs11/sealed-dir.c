@@ -33,56 +33,54 @@ static int give_to(int fd, uid_t uid, gid_t gid)
     return fchown(fd, uid, gid);
 }
 
-static int make_one(const char *path, mode_t mode, bool *ret_made)
+/* Tried first: what is there need not be readable to us. */
+static int make_one(const char *path, mode_t mode)
 {
-    CLEANUP_FD int above = -1;
+    CLEANUP_FREE char *above = NULL;
+    CLEANUP_FD int above_fd = -1;
     CLEANUP_FD int fd = -1;
-    CLEANUP_FREE char *copy = strdup(path);
     struct stat st;
-    char *slash;
 
-    *ret_made = false;
-    if (!copy)
-        return -ENOMEM;
-    slash = strrchr(copy, '/');
-    if (!slash || slash[1] == '\0')
-        return -EINVAL;
-    *slash = '\0';
-    above = open(copy[0] ? copy : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (above < 0 || fstat(above, &st) < 0)
-        return -errno;
-    if (mkdirat(above, slash + 1, mode) < 0)
+    if (mkdir(path, mode) < 0)
         return errno == EEXIST ? 0 : -errno;
-    *ret_made = true;
-    fd = openat(above, slash + 1,
-                O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 || fchmod(fd, mode) < 0 || give_to(fd, st.st_uid, st.st_gid) < 0)
+    if (asprintf(&above, "%s/..", path) < 0)
+        return -ENOMEM;
+    above_fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (above_fd < 0 || fd < 0 || fstat(above_fd, &st) < 0 ||
+        fchmod(fd, mode) < 0 || give_to(fd, st.st_uid, st.st_gid) < 0)
         return -errno;
-    return fsync(above) < 0 ? -errno : 0;
+    return fsync(above_fd) < 0 ? -errno : 0;
+}
+
+/* The first that is missing, then the next: none is made above a failure. */
+static int make_all(char *path)
+{
+    size_t len = strlen(path);
+    int r = 0;
+
+    while (len > 1 && path[len - 1] == '/')
+        path[--len] = '\0';
+    for (size_t i = 1; r == 0 && i <= len; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        path[i] = '\0';
+        r = make_one(path, i == len ? 0700 : 0755);
+        if (i < len)
+            path[i] = '/';
+    }
+    return r;
 }
 
 int sealed_dir_make(const char *path, struct errmsg *reterr)
 {
-    struct sealed_dir d = { .fd = -1 };
-    CLEANUP_FREE char *parent = strdup(path);
-    bool made;
-    char *slash;
+    CLEANUP_FREE char *copy = strdup(path);
+    struct sealed_dir d = { .path = copy, .fd = -1 };
     int r;
 
-    if (!parent)
+    if (!copy)
         return -ENOMEM;
-    d.path = parent;
-    while ((slash = strrchr(parent, '/')) && slash[1] == '\0' &&
-           slash != parent)
-        *slash = '\0'; /* Directory=/a/b/ */
-    r = make_one(parent, 0700, &made);
-    if (r == -ENOENT && slash && slash != parent) {
-        *slash = '\0';
-        r = make_one(parent, 0755, &made);
-        *slash = '/';
-        if (r == 0)
-            r = make_one(parent, 0700, &made);
-    }
+    r = make_all(copy);
     if (r == 0)
         return 0;
     errno = -r;

@@ -20,7 +20,7 @@ struct sealed_dir {
 };
 
 /**
- * sealed_dir_make() - the directory, mode 0700, and its parent, 0755
+ * sealed_dir_make() - the directory, mode 0700, and those above it, 0755
  *
  * Run as root, what is made goes to the owner of the directory above.
  *

@@ -112,11 +112,17 @@ enum token_result sealed_find_uri(struct backend_session *s, const char *text,
     const CK_ATTRIBUTE *id;
     char name[TOKEN_LABEL_MAX + 1];
     struct backend_key key;
+    CK_TOKEN_INFO us;
     enum token_result r;
 
     r = key_uri_parse(text, &uri, reterr);
     if (r != TOKEN_S_OK)
         return r;
+    us = token_uri_info(s->b->settings->name, SEALED_MANUFACTURER, SEALED_MODEL,
+                        s->b->serial);
+    if (!p11_kit_uri_match_token_info(uri, &us))
+        return refuse_token(reterr, TOKEN_S_NO_KEY,
+                            "the URI names another token");
     label = p11_kit_uri_get_attribute(uri, CKA_LABEL);
     id = p11_kit_uri_get_attribute(uri, CKA_ID);
     if (!label)

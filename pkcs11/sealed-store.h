@@ -44,7 +44,8 @@ struct sealed_secrets {
 
 /**
  * sealed_store_create() - a new, empty store
- * @dir: made, with its parent, if missing; must hold neither header nor keys
+ * @dir: made, with those above it, if missing; must hold neither header nor
+ * keys
  *
  * Run as root, it gives everything to the owner of @dir, or of the nearest
  * directory above that was there before.

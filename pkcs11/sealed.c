@@ -111,6 +111,7 @@ static enum token_result sealed_open(const struct settings_token *settings,
                                      struct backend_error *reterr)
 {
     CLEANUP_SEALED_STORE struct sealed_store *store = NULL;
+    char id[2 * SEAL_ID_LEN + 1];
     struct errmsg e = { 0 };
     struct backend *b;
     enum token_result result;
@@ -132,7 +133,8 @@ static enum token_result sealed_open(const struct settings_token *settings,
         return backend_fail(reterr, TOKEN_S_FAILED, BACKEND_CURE_NONE, 0,
                             "out of memory");
     b->settings = settings;
-    sealed_store_id(store, b->id);
+    sealed_store_id(store, id);
+    (void)snprintf(b->serial, sizeof(b->serial), "%.*s", SEALED_SERIAL_LEN, id);
     (void)pthread_mutex_init(&b->lock, NULL);
     *ret = b;
     return TOKEN_S_OK;
@@ -201,9 +203,9 @@ static void sealed_status(const struct backend *b, struct token_status *ret)
     (void)snprintf(ret->token_label, sizeof(ret->token_label), "%s",
                    b->settings->name);
     (void)snprintf(ret->manufacturer, sizeof(ret->manufacturer),
-                   "acme-guardian");
-    (void)snprintf(ret->model, sizeof(ret->model), "encrypted software");
-    (void)snprintf(ret->serial, sizeof(ret->serial), "%.16s", b->id);
+                   SEALED_MANUFACTURER);
+    (void)snprintf(ret->model, sizeof(ret->model), SEALED_MODEL);
+    (void)snprintf(ret->serial, sizeof(ret->serial), "%s", b->serial);
     (void)snprintf(ret->library, sizeof(ret->library), "sealed store, %.40s",
                    OpenSSL_version(OPENSSL_VERSION));
 }

@@ -13,9 +13,15 @@
 /* Keys that a session keeps open; the one used longest ago makes room. */
 #define SEALED_OPEN_KEYS_MAX 32
 
+/* As a token. Its label is the name of the [Token], its serial number the first
+ * half of the store's id. */
+#define SEALED_MANUFACTURER "acme-guardian"
+#define SEALED_MODEL "sealed software"
+#define SEALED_SERIAL_LEN 16
+
 struct backend {
     const struct settings_token *settings;
-    char id[2 * SEAL_ID_LEN + 1];
+    char serial[SEALED_SERIAL_LEN + 1];
     pthread_mutex_t lock; /* of login() */
     /* Unlocked, and then never changed; NULL before. */
     _Atomic(struct sealed_store *) store;

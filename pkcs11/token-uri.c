@@ -97,3 +97,24 @@ void token_uri_text(const unsigned char *field, size_t n, char *ret,
     memcpy(ret, field, n);
     ret[n] = '\0';
 }
+
+static void put_padded(unsigned char *field, size_t n, const char *text)
+{
+    size_t len = text ? strlen(text) : 0;
+
+    memset(field, ' ', n);
+    if (len > 0)
+        memcpy(field, text, len < n ? len : n);
+}
+
+CK_TOKEN_INFO token_uri_info(const char *label, const char *manufacturer,
+                             const char *model, const char *serial)
+{
+    CK_TOKEN_INFO info = { 0 };
+
+    put_padded(info.label, sizeof(info.label), label);
+    put_padded(info.manufacturerID, sizeof(info.manufacturerID), manufacturer);
+    put_padded(info.model, sizeof(info.model), model);
+    put_padded(info.serialNumber, sizeof(info.serialNumber), serial);
+    return info;
+}

@@ -31,3 +31,7 @@ enum token_result key_uri_parse(const char *text, P11KitUri **ret,
 /* token_uri_text() - a blank-padded field of a CK_*_INFO as a string. */
 void token_uri_text(const unsigned char *field, size_t n, char *ret,
                     size_t ret_size);
+
+/* token_uri_info() - such a struct from strings (NULL: empty), for matching. */
+CK_TOKEN_INFO token_uri_info(const char *label, const char *manufacturer,
+                             const char *model, const char *serial);

@@ -396,6 +396,12 @@ static void test_uris_name_keys_by_object_and_id(void **state)
     assert_string_equal(got.key.label, "p:a");
     (void)snprintf(uri, sizeof(uri), "pkcs11:object=p:b;id=%s", id);
     assert_int_equal(ops()->find_uri(t->s, uri, &got, &e), TOKEN_S_NO_KEY);
+    assert_int_equal(
+        ops()->find_uri(t->s, "pkcs11:token=soft;object=p:a", &got, &e),
+        TOKEN_S_OK);
+    assert_int_equal(
+        ops()->find_uri(t->s, "pkcs11:token=other;object=p:a", &got, &e),
+        TOKEN_S_NO_KEY);
     assert_int_equal(ops()->find_uri(t->s, "pkcs11:id=%01", &got, &e),
                      TOKEN_S_NO_KEY);
     assert_int_equal(ops()->find_uri(t->s, "pkcs11:object=p:c", &got, &e),
