@@ -94,7 +94,7 @@ static int parse_option(struct ctl_context *c, int argc, char *const *argv,
     }
     if (o->arg) {
         value = equals ? equals + 1 : *i + 1 < argc ? argv[++*i] : NULL;
-        if (!value || !*value) {
+        if (!value || (!*value && o->arg[0] != '[')) {
             errmsg_set(reterr, "%s needs a value: %s", o->name, o->arg);
             return CTL_ARGS_E_USAGE;
         }

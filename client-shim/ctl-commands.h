@@ -12,6 +12,7 @@ extern const struct ctl_command ctl_account_commands[];
 extern const struct ctl_command ctl_sign_commands[];
 extern const struct ctl_command ctl_state_commands[];
 extern const struct ctl_command ctl_audit_commands[];
+extern const struct ctl_command ctl_policy_commands[];
 
 static inline void ctl_json_decref_p(json_t **j)
 {

@@ -25,7 +25,7 @@ enum ctl_exit {
 
 struct ctl_option {
     const char *name; /* "--account" */
-    const char *arg;  /* "NAME"; NULL: a switch */
+    const char *arg;  /* "NAME"; "[NAME]": may be empty; NULL: a switch */
     const char *help; /* one line */
     char letter;      /* 'f': "-f" is the same; 0: none */
     bool required;

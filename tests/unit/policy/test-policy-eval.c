@@ -231,6 +231,7 @@ static void test_dates_are_bounded_by_max_validity(void **state)
         { "", 1000, 0, 0, "allowed" },
         { "", 1000, 0, 2000, "validity-not-allowed" },
         { "", 1000, 1000, 0, "validity-not-allowed" },
+        { "", 3000, 0, 2000, "validity-not-allowed" },
         { "MaxValidity=7d\n", 1000, 0, 0, "allowed" },
         { "MaxValidity=7d\n", 1000, 0, 1000 + 7 * DAY, "allowed" },
         { "MaxValidity=7d\n", 1000, 0, 1001 + 7 * DAY, "validity-not-allowed" },
