@@ -177,15 +177,16 @@ static int receive_frame(struct varlink_client *c, int64_t deadline,
 
         if (varlink_frames_len(&c->in) >= ANSWER_MAX)
             return -EPROTO;
+        r = wait_until(c->fd, POLLIN, deadline);
+        if (r)
+            return r;
         n = recv(c->fd, data, sizeof(data), MSG_DONTWAIT);
         if (n == 0)
             return -ECONNRESET;
         if (n < 0 && errno != EAGAIN && errno != EINTR)
             return -errno;
-        r = n > 0 ? varlink_frames_add(&c->in, data, (size_t)n)
-                  : wait_until(c->fd, POLLIN, deadline);
-        if (r)
-            return r;
+        if (n > 0 && varlink_frames_add(&c->in, data, (size_t)n) != 0)
+            return -ENOMEM;
     }
     return 0;
 }
