@@ -1,53 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <acme-guardian.h>
+#include "guardian-helper.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
-
-#include <cmocka.h>
-
-#include "base/cleanup.h"
-#include "fake-signer.h"
-
-DEFINE_CLEANUP(struct guardian *, guardian_free)
-DEFINE_CLEANUP(struct guardian_error *, guardian_error_free)
-DEFINE_CLEANUP(struct guardian_jws *, guardian_jws_free)
-#define CLEANUP_GUARDIAN CLEANUP(guardian_free_p)
-#define CLEANUP_ERROR CLEANUP(guardian_error_free_p)
-#define CLEANUP_JWS CLEANUP(guardian_jws_free_p)
-
-static struct guardian *open_handle(const struct fake_signer *s)
-{
-    struct guardian *g = NULL;
-
-    assert_int_equal(guardian_new(s->path, &g), GUARDIAN_OK);
-    return g;
-}
-
-static int sign_as(struct guardian *g, const char *account,
-                   struct guardian_error **ret_error)
-{
-    CLEANUP_JWS struct guardian_jws *jws = NULL;
-    struct guardian_sign_request request = { .account = account,
-                                             .url = "https://ca.example/o",
-                                             .nonce = "N" };
-
-    return guardian_sign(g, &request, &jws, ret_error);
-}
-
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-
-    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &ts), 0);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static void assert_text(const char *got, const char *want)
 {
@@ -380,60 +337,6 @@ static void test_wrong_arguments_are_not_sent(void **state)
     guardian_verdict_free(NULL);
 }
 
-static void test_a_restart_between_two_calls_goes_unnoticed(void **state)
-{
-    CLEANUP(fake_signer_stop) struct fake_signer s;
-    CLEANUP_GUARDIAN struct guardian *g = NULL;
-
-    (void)state;
-    fake_signer_start(&s);
-    g = open_handle(&s);
-    for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(sign_as(g, "last", NULL), GUARDIAN_OK);
-        assert_int_equal(s.counts->calls, i + 1);
-        assert_true(s.counts->starts > i);
-    }
-}
-
-static void test_a_restart_within_a_call_costs_one_more_try(void **state)
-{
-    CLEANUP(fake_signer_stop) struct fake_signer s;
-    CLEANUP_GUARDIAN struct guardian *g = NULL;
-    CLEANUP_ERROR struct guardian_error *e = NULL;
-
-    (void)state;
-    fake_signer_start(&s);
-    g = open_handle(&s);
-    s.counts->deaths = 1;
-    assert_int_equal(sign_as(g, "die", NULL), GUARDIAN_OK);
-    assert_int_equal(s.counts->calls, 2);
-    /* One, not two: a request that kills the daemon is not sent for ever. */
-    s.counts->deaths = 2;
-    assert_int_equal(sign_as(g, "die", &e), GUARDIAN_E_UNAVAILABLE);
-    assert_int_equal(e->system_errno, ECONNRESET);
-    assert_int_equal(s.counts->calls, 4);
-    assert_int_equal(sign_as(g, "die", NULL), GUARDIAN_OK);
-}
-
-static void test_a_daemon_that_hangs_is_not_waited_for(void **state)
-{
-    CLEANUP(fake_signer_stop) struct fake_signer s;
-    CLEANUP_GUARDIAN struct guardian *g = NULL;
-    int64_t before;
-
-    (void)state;
-    fake_signer_start(&s);
-    g = open_handle(&s);
-    assert_int_equal(sign_as(g, "a", NULL), GUARDIAN_OK);
-    assert_int_equal(guardian_set_timeout(g, 100), GUARDIAN_OK);
-    before = now_ms();
-    assert_int_equal(sign_as(g, "hang", NULL), GUARDIAN_E_TIMEOUT);
-    assert_in_range(now_ms() - before, 90, 1000);
-    assert_int_equal(guardian_set_timeout(g, 10000), GUARDIAN_OK);
-    assert_int_equal(sign_as(g, "b", NULL), GUARDIAN_OK);
-    assert_int_equal(s.counts->calls, 3);
-}
-
 static void test_nobody_there_is_told_with_errno(void **state)
 {
     CLEANUP(fake_signer_stop) struct fake_signer s;
@@ -467,136 +370,41 @@ static void test_the_environment_names_the_socket(void **state)
     assert_int_equal(unsetenv("ACME_GUARDIAN_SOCKET"), 0);
 }
 
-struct thread {
-    struct guardian *g;
-    const char *account;
-    int n;
-    int failed;
-    pthread_t id;
-};
-
-static void *thread_main(void *userdata)
+/* The example of the manual page, as a shell would run it. */
+static int run_example(const struct fake_signer *s, const char *account,
+                       const char *stdin_text, char *ret, size_t size)
 {
-    struct thread *t = userdata;
+    const char *program = getenv("EXAMPLE_SIGN");
+    char command[512];
+    FILE *out;
+    size_t n;
 
-    for (int i = 0; i < t->n; i++) {
-        CLEANUP_JWS struct guardian_jws *jws = NULL;
-        char nonce[32];
-        char want[64];
-        struct guardian_sign_request request = { .account = t->account,
-                                                 .url = "u",
-                                                 .nonce = nonce };
-
-        (void)snprintf(nonce, sizeof(nonce), "%s-%d", t->account, i);
-        (void)snprintf(want, sizeof(want), "%s|u|%s|-", t->account, nonce);
-        if (guardian_sign(t->g, &request, &jws, NULL) != GUARDIAN_OK ||
-            strcmp(jws->signature, want) != 0)
-            t->failed++;
-    }
-    return NULL;
+    assert_non_null(program);
+    (void)snprintf(command, sizeof(command),
+                   "printf %%s '%s' | ACME_GUARDIAN_SOCKET=%s %s u n %s 2>&1",
+                   stdin_text, s->path, program, account);
+    out = popen(command, "r");
+    assert_non_null(out);
+    n = fread(ret, 1, size - 1, out);
+    ret[n] = 0;
+    return WEXITSTATUS(pclose(out));
 }
 
-static void thread_start(struct thread *t)
-{
-    assert_int_equal(pthread_create(&t->id, NULL, thread_main, t), 0);
-}
-
-static void test_threads_share_a_handle(void **state)
+static void test_the_example_signs(void **state)
 {
     CLEANUP(fake_signer_stop) struct fake_signer s;
-    CLEANUP_GUARDIAN struct guardian *g = NULL;
-    struct thread threads[4] = { 0 };
-    static const char *const names[] = { "a", "b", "c", "d" };
+    char out[512];
 
     (void)state;
     fake_signer_start(&s);
-    g = open_handle(&s);
-    for (size_t i = 0; i < 4; i++) {
-        threads[i] = (struct thread){ .g = g, .account = names[i], .n = 50 };
-        thread_start(&threads[i]);
-    }
-    for (size_t i = 0; i < 4; i++) {
-        assert_int_equal(pthread_join(threads[i].id, NULL), 0);
-        assert_int_equal(threads[i].failed, 0);
-    }
-    assert_int_equal(s.counts->calls, 200);
-    assert_int_equal(s.counts->connections, 1);
-}
-
-static void wait_for_calls(const struct fake_signer *s, unsigned n)
-{
-    while (s->counts->calls < n)
-        usleep(1000);
-}
-
-static void test_waiting_for_another_thread_is_bounded(void **state)
-{
-    CLEANUP(fake_signer_stop) struct fake_signer s;
-    CLEANUP_GUARDIAN struct guardian *g = NULL;
-    struct thread other;
-
-    (void)state;
-    fake_signer_start(&s);
-    g = open_handle(&s);
-    other = (struct thread){ .g = g, .account = "hang", .n = 1 };
-    assert_int_equal(guardian_set_timeout(g, 400), GUARDIAN_OK);
-    thread_start(&other);
-    wait_for_calls(&s, 1);
-    assert_int_equal(guardian_set_timeout(g, 50), GUARDIAN_OK);
-    assert_int_equal(sign_as(g, "a", NULL), GUARDIAN_E_TIMEOUT);
-    assert_int_equal(pthread_join(other.id, NULL), 0);
-    assert_int_equal(other.failed, 1);
-    assert_int_equal(s.counts->calls, 1);
-}
-
-static void expect_child_can_sign(struct guardian *g)
-{
-    int status;
-    pid_t pid = fork();
-
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        if (sign_as(g, "child", NULL) != GUARDIAN_OK ||
-            sign_as(g, "child", NULL) != GUARDIAN_OK)
-            _exit(1);
-        guardian_free(g);
-        _exit(0);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-}
-
-static void test_a_child_has_a_connection_of_its_own(void **state)
-{
-    CLEANUP(fake_signer_stop) struct fake_signer s;
-    CLEANUP_GUARDIAN struct guardian *g = NULL;
-
-    (void)state;
-    fake_signer_start(&s);
-    g = open_handle(&s);
-    expect_child_can_sign(g); /* not connected yet */
-    assert_int_equal(sign_as(g, "parent", NULL), GUARDIAN_OK);
-    expect_child_can_sign(g);
-    assert_int_equal(sign_as(g, "parent", NULL), GUARDIAN_OK);
-    assert_int_equal(s.counts->calls, 6);
-    assert_int_equal(s.counts->connections, 3);
-}
-
-static void test_fork_while_a_thread_is_in_a_call(void **state)
-{
-    CLEANUP(fake_signer_stop) struct fake_signer s;
-    CLEANUP_GUARDIAN struct guardian *g = NULL;
-    struct thread other;
-
-    (void)state;
-    fake_signer_start(&s);
-    g = open_handle(&s);
-    other = (struct thread){ .g = g, .account = "slow", .n = 2 };
-    thread_start(&other);
-    wait_for_calls(&s, 1);
-    expect_child_can_sign(g);
-    assert_int_equal(pthread_join(other.id, NULL), 0);
-    assert_int_equal(other.failed, 0);
+    assert_int_equal(run_example(&s, "", "{}", out, sizeof(out)), 0);
+    assert_string_equal(out, "{\"protected\":\"PROT\",\"payload\":\"{}\","
+                             "\"signature\":\"-|u|n|-\"}\n");
+    assert_int_equal(
+        run_example(&s, "error:PolicyDenied", "", out, sizeof(out)), 1);
+    assert_string_equal(
+        out, "sign: Denied by policy: name-not-allowed (example.net)\n");
+    assert_int_equal(run_example(&s, "error:Busy", "", out, sizeof(out)), 75);
 }
 
 int main(void)
@@ -610,15 +418,9 @@ int main(void)
         cmocka_unit_test(test_key_authorization_and_check),
         cmocka_unit_test(test_an_answer_without_its_members_is_none),
         cmocka_unit_test(test_wrong_arguments_are_not_sent),
-        cmocka_unit_test(test_a_restart_between_two_calls_goes_unnoticed),
-        cmocka_unit_test(test_a_restart_within_a_call_costs_one_more_try),
-        cmocka_unit_test(test_a_daemon_that_hangs_is_not_waited_for),
         cmocka_unit_test(test_nobody_there_is_told_with_errno),
         cmocka_unit_test(test_the_environment_names_the_socket),
-        cmocka_unit_test(test_threads_share_a_handle),
-        cmocka_unit_test(test_waiting_for_another_thread_is_bounded),
-        cmocka_unit_test(test_a_child_has_a_connection_of_its_own),
-        cmocka_unit_test(test_fork_while_a_thread_is_in_a_call),
+        cmocka_unit_test(test_the_example_signs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
