@@ -9,7 +9,7 @@ import signal
 import sys
 
 import token_lab
-from token_lab import PIN, Failed, equal, within
+from token_lab import Failed, equal, within
 from token_wire import Closed, Key, verifies
 
 DATA = b"eyJhbGciOiJFUzI1NiJ9." + b"payload-" * 60
@@ -174,8 +174,8 @@ def keys_outlive_the_helper(p):
 
 def a_killed_helper_leaves_nothing_behind(p):
     with p.start(Processes=2) as h:
-        make_key(p, h, "k:1", "ES256")
         within("two processes", lambda: h.status().processes == 2)
+        make_key(p, h, "k:1", "ES256")
         workers = children(h.process.pid)
         equal(len(workers), 2, "workers")
         os.kill(h.process.pid, signal.SIGKILL)
@@ -204,8 +204,8 @@ def alive(pid):
 
 def a_dead_worker_ends_the_helper(p):
     with p.start(Processes=2, stderr=-3) as h:
-        make_key(p, h, "k:1", "ES256")
         within("two processes", lambda: h.status().processes == 2)
+        make_key(p, h, "k:1", "ES256")
         os.kill(children(h.process.pid)[1], signal.SIGKILL)
         equal(h.wait(), 1, "exit code")
 
@@ -213,14 +213,14 @@ def a_dead_worker_ends_the_helper(p):
 def a_wrong_secret_is_told_and_then_the_right_one_works(p):
     with p.start() as h:
         make_key(p, h, "k:1", "ES256")
-    p.set_pin("4321-is-wrong-but-long")
+    p.set_pin(p.wrong_pin)
     for _ in range(2):
         with p.start(stderr=-3) as h:
             equal(h.status().result, "PIN_WRONG", "status")
             equal(h.sign("k:1", "ES256", DATA).result, "PIN_WRONG", "sign")
             equal(h.find("k:1").result, "PIN_WRONG", "find")
     equal(p.record().stat().st_mode & 0o777, 0o600, "mode of the record")
-    p.set_pin(PIN)
+    p.set_pin(p.pin)
     with p.start(stderr=-3) as h:
         s = h.status()
         equal(s.result, "OK", f"status with the right PIN: {s.text}")
@@ -230,10 +230,10 @@ def a_wrong_secret_is_told_and_then_the_right_one_works(p):
 def a_secret_that_comes_back_is_used_without_a_restart(p):
     with p.start() as h:
         make_key(p, h, "k:1", "ES256")
-    p.set_pin("4321-is-wrong-but-long")
+    p.set_pin(p.wrong_pin)
     with p.start(stderr=-3) as h:
         equal(h.status().result, "PIN_WRONG", "status")
-        p.set_pin(PIN)
+        p.set_pin(p.pin)
         within("it recovers", lambda: h.status().result == "OK", 20)
         equal(h.sign("k:1", "ES256", DATA).result, "OK", "sign")
 
@@ -241,11 +241,11 @@ def a_secret_that_comes_back_is_used_without_a_restart(p):
 def unlock_tries_once_more(p):
     with p.start() as h:
         equal(h.unlock().result, "OK", "unlocking what is not locked")
-    p.set_pin("4321-is-wrong-but-long")
+    p.set_pin(p.wrong_pin)
     with p.start(stderr=-3) as h:
         equal(h.unlock().result, "PIN_WRONG", "a wrong one stays wrong")
         equal(h.status().result, "PIN_WRONG", "status")
-        p.set_pin(PIN)
+        p.set_pin(p.pin)
         equal(h.unlock().result, "OK", "the right one")
         equal(h.status().result, "OK", "status")
 

@@ -47,6 +47,8 @@ class Place:
     uri = "pkcs11:token=t1"
     algs = ("ES256", "ES384", "RS256", "EdDSA")
     proves_attrs = True
+    pin = PIN
+    wrong_pin = "4321-is-wrong-but-long"
     # Tests of token_conformance.py on what a backend answers "unsupported" to.
     cannot = ()
 
@@ -56,7 +58,7 @@ class Place:
         self.config = self.folder / "conf"
         self.config.mkdir(mode=0o755)
         self.pin_file = self.folder / "pin"
-        self.set_pin(PIN)
+        self.set_pin(self.pin)
         self.settings = {"Pin": f"file:{self.pin_file}"}
         self.environment = []
         self.make()
@@ -92,10 +94,10 @@ class Place:
     def record(self):
         return self.state / "token/t/pin-failed"
 
-    def run(self, *command, **env):
+    def run(self, *command, stdin=subprocess.DEVNULL, **env):
         done = subprocess.run([str(c) for c in command], check=False,
                               env=dict(os.environ, **env), text=True,
-                              stdout=subprocess.PIPE,
+                              stdin=stdin, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)
         if done.returncode:
             raise Failed(f"{' '.join(map(str, command))}: {done.stdout}")
@@ -166,6 +168,47 @@ class Nss(Place):
         self.settings["InitArgs"] = (
             f"configdir='sql:{database}' certPrefix='' keyPrefix='' "
             "secmod='secmod.db' flags=")
+
+
+class Sealed(Place):
+    """The store of encrypted software keys: the "PIN" is its credential."""
+
+    backend = "sealed"
+    uri = None
+    pin = "3f9d" * 16
+    wrong_pin = "93fd" * 16
+    proves_attrs = False
+    cannot = ("a_key_is_found_by_uri",)
+
+    def make(self):
+        self.write()
+        self.state.mkdir()
+        (self.folder / "passphrase").write_text("correct horse battery\n" * 2)
+        with (self.folder / "passphrase").open() as f:
+            self.run(HELPER, "init-sealed", "--config", self.config, "t",
+                     stdin=f)
+
+
+class Libp11(SoftHsm):
+    """SoftHSM2 through libp11, which only signs: keys come from elsewhere."""
+
+    backend = "libp11"
+    algs = ("ES256", "ES384", "RS256")
+    types = dict(ES256="EC:prime256v1", ES384="EC:secp384r1", RS256="rsa:2048")
+    proves_attrs = False
+    cannot = ("rsa_sizes_are_honoured", "a_label_is_given_once",
+              "lists_page_through_a_prefix", "a_key_is_found_by_uri",
+              "destroyed_keys_are_gone")
+
+    def make_key(self, helper, label, alg, bits=0):
+        equal(helper.generate(label, alg, bits).result, "UNSUPPORTED",
+              "generating")
+        self.tool("--keypairgen", "--key-type", self.types[alg], "--label",
+                  label, "--id", os.urandom(8).hex(), "--usage-sign",
+                  "--sensitive")
+        reply = helper.find(label)
+        equal(reply.result, "OK", f"finding {label}: {reply.text}")
+        return Key(reply.data)
 
 
 @contextlib.contextmanager
