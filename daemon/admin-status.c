@@ -12,9 +12,9 @@
 
 /* Status: everything that an operator should see, from memory. */
 
-static void warn(json_t *warnings, const char *fmt, ...) PRINTF(2, 3);
+static void warn(json_t *list, const char *fmt, ...) PRINTF(2, 3);
 
-static void warn(json_t *warnings, const char *fmt, ...)
+static void warn(json_t *list, const char *fmt, ...)
 {
     char text[1280];
     va_list args;
@@ -22,7 +22,7 @@ static void warn(json_t *warnings, const char *fmt, ...)
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    (void)json_array_append_new(warnings, json_string(text));
+    (void)json_array_append_new(list, json_string(text));
 }
 
 struct policy_warnings {
@@ -60,9 +60,6 @@ static void warn_account(json_t *warnings, const struct account *a)
     if (!a->token)
         warn(warnings, "account %s: there is no [Token %s]", name,
              a->row.token);
-    if (a->row.key_attrs & TOKEN_ATTR_SOFTWARE)
-        warn(warnings,
-             "account %s: its key is encrypted software, not in an HSM", name);
     if (json_array_size(unproven) > 0) {
         CLEANUP_FREE char *list = json_dumps(unproven, JSON_COMPACT);
 
@@ -108,10 +105,26 @@ static json_t *collect_warnings(const struct guardian *g)
     if (policy_accounts(g->policy, warn_unknown_account, &w))
         warn(warnings, "not all accounts that the policy names were looked up");
     warn_lacmes(warnings, g);
-    if (g->n_no_rule > 0)
-        warn(warnings, "%llu requests came from callers that no rule matches",
-             (unsigned long long)g->n_no_rule);
     return warnings;
+}
+
+/* What is as it was meant, but should not be forgotten. */
+static json_t *collect_notes(const struct guardian *g)
+{
+    json_t *notes = json_array();
+
+    for (size_t i = 0; i < g->accounts.n; i++) {
+        const struct store_account *row = &g->accounts.items[i]->row;
+
+        if (row->key_attrs & TOKEN_ATTR_SOFTWARE)
+            warn(notes,
+                 "account %s: its key is encrypted software, not in an HSM",
+                 row->acme.name);
+    }
+    if (g->n_no_rule > 0)
+        warn(notes, "%llu requests came from callers that no rule matches",
+             (unsigned long long)g->n_no_rule);
+    return notes;
 }
 
 static json_t *collect_suspensions(const struct guardian *g)
@@ -174,7 +187,8 @@ ADMIN_METHOD(admin_on_status)
     varlink_reply_json(
         call,
         json_pack(
-            "{s:s,s:s,s:o,s:s,s:b,s:s,s:I,s:I,s:o,s:s,s:I,s:I,s:I,s:o,s:o,s:o}",
+            "{s:s,s:s,s:o,s:s,s:b,s:s,s:I,s:I,s:o,s:s,s:I,s:I,s:I,s:o,s:o,s:o,"
+            "s:o}",
             "version", GUARDIAN_VERSION, "instance", store_instance(g->store),
             "since", admin_time(g->since_s), "separation",
             separated ? "separated" : "unseparated", "ready", (int)ready,
@@ -190,5 +204,5 @@ ADMIN_METHOD(admin_on_status)
                          lacme_connections(g->lacme)),
             "accounts", (json_int_t)g->accounts.n, "tokens", tokens,
             "suspensions", collect_suspensions(g), "warnings",
-            collect_warnings(g)));
+            collect_warnings(g), "notes", collect_notes(g)));
 }
