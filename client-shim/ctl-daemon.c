@@ -81,14 +81,30 @@ void ctl_daemon_deinit(struct ctl_daemon *d)
     d->client = varlink_client_free(d->client);
 }
 
-static int report_transport(const char *method, int r)
+/*
+ * A peer without a role is closed before a byte of it is read, so that nobody
+ * can attack the admin socket: there is no error to show then. Root always has
+ * a role.
+ */
+static int report_closed(const struct ctl_daemon *d, const char *method)
+{
+    if (d->socket == CTL_SOCKET_ADMIN && geteuid() != 0)
+        return ctl_fail(CTL_EXIT_NOT_PERMITTED,
+                        "%s: not permitted: the daemon closed the connection, "
+                        "as it does where no role of guardian.conf is yours",
+                        method);
+    return ctl_fail(CTL_EXIT_UNAVAILABLE,
+                    "%s: the daemon closed the connection", method);
+}
+
+static int report_transport(const struct ctl_daemon *d, const char *method,
+                            int r)
 {
     if (r == -ETIMEDOUT)
         return ctl_fail(CTL_EXIT_TRY_AGAIN,
                         "%s: the daemon has not answered in time", method);
     if (r == -ECONNRESET || r == -EPIPE)
-        return ctl_fail(CTL_EXIT_UNAVAILABLE,
-                        "%s: the daemon closed the connection", method);
+        return report_closed(d, method);
     if (r == -EPROTO)
         return ctl_fail(CTL_EXIT_UNAVAILABLE,
                         "%s: what answered does not speak Varlink", method);
@@ -119,7 +135,7 @@ int ctl_daemon_call_within(struct ctl_daemon *d, const char *method,
     r = varlink_client_call(d->client, buf_str(&name), bytes_from_str(text),
                             timeout_ms, &error, &answer);
     if (r)
-        return d->quiet ? CTL_EXIT_UNAVAILABLE : report_transport(method, r);
+        return d->quiet ? CTL_EXIT_UNAVAILABLE : report_transport(d, method, r);
     if (error && d->quiet)
         code = CTL_EXIT_UNAVAILABLE;
     else if (error)
@@ -152,7 +168,7 @@ int ctl_daemon_watch(struct ctl_daemon *d, const char *method,
     r = varlink_client_more(d->client, buf_str(&name), bytes_from_str("{}"), fn,
                             userdata, &error, &answer);
     if (r < 0)
-        code = report_transport(method, r);
+        code = report_transport(d, method, r);
     else if (error)
         code = ctl_error_report(d->context, error, answer);
     json_decref(answer);

@@ -141,7 +141,8 @@ static int status_suspensions(const json_t *list)
     return ctl_table_print(&t);
 }
 
-static int status_warnings(const json_t *list)
+/* "warning ..." and "note ...". */
+static int status_words(const char *what, const json_t *list)
 {
     CLEANUP_CTL_TABLE struct ctl_table t = { .n_columns = 2 };
 
@@ -149,8 +150,7 @@ static int status_warnings(const json_t *list)
         return CTL_EXIT_DONE;
     (void)putchar('\n');
     for (size_t i = 0; i < json_array_size(list); i++)
-        ctl_table_pair(&t, "warning",
-                       json_string_value(json_array_get(list, i)));
+        ctl_table_pair(&t, what, json_string_value(json_array_get(list, i)));
     return ctl_table_print(&t);
 }
 
@@ -167,7 +167,9 @@ static int status_print(const json_t *answer)
     if (r == 0)
         r = status_suspensions(json_object_get(answer, "suspensions"));
     if (r == 0)
-        r = status_warnings(json_object_get(answer, "warnings"));
+        r = status_words("warning", json_object_get(answer, "warnings"));
+    if (r == 0)
+        r = status_words("note", json_object_get(answer, "notes"));
     return r;
 }
 

@@ -116,6 +116,13 @@ static bool set_endpoints(struct net_answer *a, const struct acme_directory *d)
 {
     struct net_directory *to = &a->directory;
 
+    if (!d->new_nonce || !d->new_account || !d->new_order) {
+        net_answer_fail(a, NET_RESULT_BAD_ANSWER, "the directory has no %s",
+                        !d->new_nonce     ? "newNonce"
+                        : !d->new_account ? "newAccount"
+                                          : "newOrder");
+        return false;
+    }
     return set_url(a, "newNonce", to->new_nonce, d->new_nonce) &&
            set_url(a, "newAccount", to->new_account, d->new_account) &&
            set_url(a, "newOrder", to->new_order, d->new_order) &&

@@ -174,6 +174,9 @@ static void test_what_is_no_directory_is_refused(void **state)
         "{" URLS,
         "{" URLS ",\"newOrder\":\"https://ca.example/p\"}",
         "{" URLS ",\"keyChange\":7}",
+        "{}",
+        "{\"newNonce\":\"https://ca.example/n\",\"newOrder\":"
+        "\"https://ca.example/o\"}",
         "{" URLS ",\"keyChange\":\"https://ca.example/\\u0001\"}",
     };
 
