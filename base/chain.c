@@ -11,6 +11,7 @@
 #define MAC_OPEN ",\"mac\":\""
 #define MAC_CLOSE "\"}"
 #define MAC_HEX (2 * CHAIN_MAC_LEN)
+#define HASH_STACK 1024
 #define TAIL_LEN (sizeof(MAC_OPEN) - 1 + MAC_HEX + sizeof(MAC_CLOSE) - 1)
 
 static void mac_of(const struct chain *c, struct bytes text,
@@ -29,6 +30,8 @@ static void advance(struct chain *c, const uint8_t mac[static CHAIN_MAC_LEN])
     memcpy(both + CHAIN_KEY_LEN, mac, CHAIN_MAC_LEN);
     (void)crypto_generichash(c->key, CHAIN_KEY_LEN, both, sizeof(both), NULL,
                              0);
+    /* libsodium leaves its output behind on the stack. */
+    sodium_stackzero(HASH_STACK);
     c->line++;
 }
 

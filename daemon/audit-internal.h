@@ -9,8 +9,8 @@
 
 /* What the files audit*.c share of the log. */
 
-#define AUDIT_SYNC_MS 100   /* between syncs with AuditSync=interval */
-#define AUDIT_RETRY_MS 1000 /* after a sync that failed */
+#define AUDIT_SYNC_MS 100  /* between syncs with AuditSync=interval */
+#define AUDIT_RETRY_MS 300 /* after a sync that failed */
 #define AUDIT_ROTATE_RETRY_MS 60000
 #define AUDIT_SUPPRESSED_LINES 16 /* a minute; the rest is counted together */
 #define AUDIT_NEW_FILE CHAIN_LOG_FILE ".new"

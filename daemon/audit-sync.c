@@ -9,7 +9,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define RESTART_MS 5000 /* a child that dies at once is not forked for ever */
+/* After one that died before it had done anything: not forked for ever. */
+#define RESTART_MS 5000
 #define N_FILES 2
 
 enum command {
@@ -25,6 +26,7 @@ struct audit_sync {
     int fd;
     pid_t pid;
     uint64_t started_ms;
+    bool proven; /* this or the last child has answered */
     int log_fd, state_fd;
     bool busy;
 };
@@ -178,6 +180,7 @@ static int on_answer(sd_event_source *source, int fd, uint32_t revents,
     if (n < 0 && errno == EAGAIN)
         return 0;
     if (n == (ssize_t)sizeof(answer) && s->busy && answer <= 0) {
+        s->proven = true;
         finish(s, answer);
         return 0;
     }
@@ -193,6 +196,7 @@ static int start_child(struct audit_sync *s)
     int r;
 
     s->started_ms = monotonic_ms();
+    s->proven = false;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
     pid = fork();
@@ -262,7 +266,8 @@ int audit_sync_start(struct audit_sync *s)
 {
     int r;
 
-    if (s->pid == 0 && monotonic_ms() - s->started_ms >= RESTART_MS &&
+    if (s->pid == 0 &&
+        (s->proven || monotonic_ms() - s->started_ms >= RESTART_MS) &&
         start_child(s) == 0)
         send_files(s);
     if (s->pid > 0 && send_command(s->fd, COMMAND_SYNC, NULL))
