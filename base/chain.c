@@ -11,7 +11,7 @@
 #define MAC_OPEN ",\"mac\":\""
 #define MAC_CLOSE "\"}"
 #define MAC_HEX (2 * CHAIN_MAC_LEN)
-#define HASH_STACK 1024
+#define HASH_STACK 2048
 #define TAIL_LEN (sizeof(MAC_OPEN) - 1 + MAC_HEX + sizeof(MAC_CLOSE) - 1)
 
 static void mac_of(const struct chain *c, struct bytes text,

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -44,6 +45,9 @@ int confine_process(void)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
         setrlimit(RLIMIT_CORE, &none) < 0)
+        return -errno;
+    /* A file size limit is an error of the audit log, not our end. */
+    if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
         return -errno;
     return confine_fds();
 }

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include <cmocka.h>
+#include <sodium.h>
 
 #include "audit-fixture.h"
 
@@ -210,11 +211,13 @@ static bool memory_has(pid_t pid, const uint8_t *masked)
             flags[0] != 'r' || flags[1] != 'w' || to - from > 16UL << 20)
             continue;
         copy = malloc(to - from);
-        n = pread(mem, copy, to - from, (off_t)from);
+        n = copy ? pread(mem, copy, to - from, (off_t)from) : -1;
         for (ssize_t i = 0; i < n; i++)
             copy[i] ^= MASK;
-        if (n > 0 && memmem(copy, (size_t)n, masked, CHAIN_KEY_LEN))
+        if (copy && n > 0 && memmem(copy, (size_t)n, masked, CHAIN_KEY_LEN))
             found = true;
+        if (copy)
+            sodium_memzero(copy, to - from); /* not to be found itself */
     }
     (void)fclose(maps);
     close(mem);
