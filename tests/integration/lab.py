@@ -87,12 +87,14 @@ class Lab:
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"{name}-"))
         os.chmod(self.dir, 0o711)
         self.processes = []
+        self.closing = False
         self.keep = bool(os.environ.get("KEEP"))
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, value, trace):
+        self.closing = True
         for p in reversed(self.processes):
             self.stop(p)
         if kind and not self.keep:
@@ -153,9 +155,12 @@ class Lab:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(p.pid, signal.SIGKILL)
         p.wait()
+        self.forget(p)
+        return p.returncode
+
+    def forget(self, p):
         if p in self.processes:
             self.processes.remove(p)
-        return p.returncode
 
     def run(self, argv, uid=0, env=None, ok=(0,), stdin=None):
         r = subprocess.run(
@@ -254,8 +259,8 @@ class Restarting:
         while self.wanted:
             self.process.wait()
             time.sleep(0.05)
-            if self.wanted:
-                self.lab.processes.remove(self.process)
+            if self.wanted and not self.lab.closing:
+                self.lab.forget(self.process)
                 self.process = self.lab.start(self.name, self.argv, self.uid,
                                               self.env)
 

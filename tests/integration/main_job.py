@@ -108,8 +108,9 @@ class MainJob:
         os.chmod(self.client, 0o666)
         os.chmod(self.admin, 0o666)
         os.chmod(self.lacme_socket, 0o600)
+        wait_for("the token", lambda: self.ctl_json("status", ok=(0, 1))
+                 ["tokens"][0]["state"] == "ok")
         status = self.ctl_json("status", ok=(0, 1))
-        expect(status["tokens"][0]["state"] == "ready", f"token: {status}")
         expect(status["separation"] == "separated",
                f"separated: {status['separation']}")
         key = self.ctl("audit", "take-key").stdout
