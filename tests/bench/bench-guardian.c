@@ -23,6 +23,7 @@ struct config {
 struct client {
     const struct config *config;
     struct guardian *guardian;
+    int complained;
 };
 
 static void *open_client(void *config)
@@ -54,9 +55,10 @@ static int sign(void *client, uint64_t n)
     (void)snprintf(nonce, sizeof(nonce), "bm9uY2VfYmVuY2g%016llx",
                    (unsigned long long)n);
     r = guardian_sign(c->guardian, &request, &jws, &error);
-    if (r)
+    if (r && !c->complained)
         fprintf(stderr, "sign: %s: %s\n", guardian_strerror(r),
                 error && error->reason ? error->reason : "");
+    c->complained |= r != 0;
     guardian_error_free(error);
     guardian_jws_free(jws);
     return r;
