@@ -143,6 +143,7 @@ int audit_recover(struct audit *a, const char *state_dir, uint64_t reserve,
                   struct errmsg *reterr)
 {
     uint64_t offset = 0, torn = 0;
+    bool first;
     int r;
 
     r = audit_key_open(&a->key, state_dir, &offset, reterr);
@@ -161,6 +162,12 @@ int audit_recover(struct audit *a, const char *state_dir, uint64_t reserve,
     if (r)
         return r;
     audit_sync_files(a->sync, a->file.fd, a->key.fd);
+    first = a->file.end == 0;
     r = write_first_line(a, torn);
-    return r ? r : audit_flush(a);
+    if (r == 0 && first)
+        r = audit_flush(a);
+    /* Otherwise every start would wait for the disk; a round will do. */
+    if (r == 0)
+        audit_round_wanted(a);
+    return r;
 }
