@@ -59,7 +59,7 @@ int chain_files_list(int dir_fd, struct chain_files *ret)
     dir = fdopendir(fd);
     if (!dir)
         return -errno;
-    fd = -1;
+    (void)TAKE_FD(fd); /* closed with the directory */
 
     for (;;) {
         const struct dirent *entry;
@@ -85,8 +85,9 @@ int chain_files_list(int dir_fd, struct chain_files *ret)
     }
     if (f.n > 0)
         qsort(f.last, f.n, sizeof(*f.last), compare);
-    *ret = f;
-    f = (struct chain_files){ 0 };
+    *ret = (struct chain_files){ .last = TAKE_PTR(f.last),
+                                 .n = f.n,
+                                 .current = f.current };
     return 0;
 }
 

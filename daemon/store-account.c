@@ -74,14 +74,14 @@ static const char *const status_names[] = {
 
 static const struct {
     const char *name;
-    enum jwk_type type;
     size_t coord; /* octets of x */
+    enum jwk_type type;
     bool has_y;
 } key_types[] = {
-    { "ec-p256", JWK_TYPE_P256, 32, true },
-    { "ec-p384", JWK_TYPE_P384, 48, true },
-    { "rsa", JWK_TYPE_RSA, 0, false },
-    { "ed25519", JWK_TYPE_ED25519, 32, false },
+    { "ec-p256", 32, JWK_TYPE_P256, true },
+    { "ec-p384", 48, JWK_TYPE_P384, true },
+    { "rsa", 0, JWK_TYPE_RSA, false },
+    { "ed25519", 32, JWK_TYPE_ED25519, false },
 };
 
 const char *account_status_name(enum account_status s)
