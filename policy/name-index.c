@@ -135,8 +135,8 @@ static int resize(struct name_index *ix, size_t n_buckets, bool with_values)
         if (with_values)
             ix->values[to] = value_of(&old, &h);
     }
-    tags = old.tags;
-    values = old.values;
+    free(old.tags);
+    free(old.values);
     return 0;
 }
 

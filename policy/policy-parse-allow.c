@@ -101,21 +101,21 @@ static int add_address(const char *word, unsigned line, void *userdata)
 {
     struct policy_section *s = userdata;
     struct policy_ruleset *rs = s->rs;
-    struct address_range *more;
+    struct address_range range = { 0 };
     struct refusal why = { 0 };
+    int r;
 
-    more = reallocarray(rs->ranges, rs->n_ranges + 1, sizeof(*more));
-    if (!more)
-        return -ENOMEM;
-    rs->ranges = more;
-    if (address_range_read(word, more + rs->n_ranges, &why)) {
+    if (address_range_read(word, &range, &why)) {
         errmsg_set_at(s->reterr, s->section->file, line,
                       "Address=%.100s is no address or range in canonical "
                       "form: %s",
                       word, why.detail);
         return POLICY_E_INVALID;
     }
-    rs->n_ranges++;
+    r = policy_grow((void **)&rs->ranges, rs->n_ranges, sizeof(range));
+    if (r)
+        return r;
+    rs->ranges[rs->n_ranges++] = range;
     return 0;
 }
 

@@ -49,7 +49,6 @@ static bool read_number(const char *word, uint64_t *ret)
 static int add_id(struct policy_section *s, struct policy_ids *ids,
                   const char *word, unsigned line)
 {
-    struct policy_id *more;
     uint64_t n = 0;
     bool numeric = read_number(word, &n);
 
@@ -59,15 +58,7 @@ static int add_id(struct policy_section *s, struct policy_ids *ids,
         return policy_parse_invalid(s, line, word,
                                     "is nobody in particular and never "
                                     "matches");
-    more = reallocarray(ids->items, ids->n + 1, sizeof(*more));
-    if (!more)
-        return -ENOMEM;
-    ids->items = more;
-    more += ids->n++;
-    *more = (struct policy_id){ .text = strdup(word),
-                                .numeric = numeric,
-                                .id = (uint32_t)n };
-    return more->text ? 0 : -ENOMEM;
+    return policy_ids_add(ids, word, numeric, (uint32_t)n);
 }
 
 static int add_user(const char *word, unsigned line, void *userdata)

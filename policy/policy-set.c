@@ -10,17 +10,48 @@
 #include "acme/dns-name.h"
 #include "policy/ruleset.h"
 
-int policy_words_add(struct policy_words *words, const char *word)
+int policy_grow(void **array, size_t n, size_t item)
 {
-    char **more = reallocarray(words->items, words->n + 1, sizeof(*more));
+    void *more;
 
+    if (n & (n - 1))
+        return 0;
+    more = reallocarray(*array, n ? n * 2 : 1, item);
     if (!more)
         return -ENOMEM;
-    words->items = more;
-    more[words->n] = strdup(word);
-    if (!more[words->n])
+    *array = more;
+    return 0;
+}
+
+int policy_words_add(struct policy_words *words, const char *word)
+{
+    char *copy;
+    int r;
+
+    r = policy_grow((void **)&words->items, words->n, sizeof(copy));
+    if (r)
+        return r;
+    copy = strdup(word);
+    if (!copy)
         return -ENOMEM;
-    words->n++;
+    words->items[words->n++] = copy;
+    return 0;
+}
+
+int policy_ids_add(struct policy_ids *ids, const char *word, bool numeric,
+                   uint32_t id)
+{
+    char *copy;
+    int r;
+
+    r = policy_grow((void **)&ids->items, ids->n, sizeof(*ids->items));
+    if (r)
+        return r;
+    copy = strdup(word);
+    if (!copy)
+        return -ENOMEM;
+    ids->items[ids->n++] =
+        (struct policy_id){ .text = copy, .numeric = numeric, .id = id };
     return 0;
 }
 
@@ -165,19 +196,17 @@ static int make_id(struct policy_set *set, struct policy_ruleset *rs)
 
 int policy_set_add(struct policy_set *set, struct policy_ruleset *rs)
 {
-    struct policy_ruleset **more;
     int r;
 
     if (set->n_rulesets >= UINT32_MAX / 2)
         return -E2BIG;
     r = make_id(set, rs);
+    if (r == 0)
+        r = policy_grow((void **)&set->rulesets, set->n_rulesets,
+                        sizeof(struct policy_ruleset *));
     if (r)
         return r;
-    more = reallocarray(set->rulesets, set->n_rulesets + 1, sizeof(*more));
-    if (!more)
-        return -ENOMEM;
-    set->rulesets = more;
-    more[set->n_rulesets++] = rs;
+    set->rulesets[set->n_rulesets++] = rs;
     set->n_names += policy_n_names(rs) + rs->n_ranges;
     return 0;
 }
