@@ -58,10 +58,17 @@ static void suspension_array_deinit(struct suspension_array *x)
     store_suspensions_free(x->items, x->n);
 }
 
-static int read_suspension(sqlite3_stmt *stmt, struct store_suspension *x)
+static int read_suspension(sqlite3_stmt *stmt, struct suspension_array *all)
 {
+    struct store_suspension *x;
     int r;
 
+    x = reallocarray(all->items, all->n + 1, sizeof(*x));
+    if (!x)
+        return -ENOMEM;
+    all->items = x;
+    x += all->n++;
+    *x = (struct store_suspension){ 0 };
     r = sql_text(stmt, 0, &x->scope);
     if (r == 0)
         r = sql_text(stmt, 1, &x->name);
@@ -84,17 +91,10 @@ int store_suspensions(struct store *s, struct store_suspension **ret,
                     " FROM suspension ORDER BY scope, name",
                     &stmt);
     while (r == 0) {
-        struct store_suspension *more;
-
         r = sql_step(stmt, &row);
         if (r || !row)
             break;
-        more = reallocarray(x.items, x.n + 1, sizeof(*more));
-        if (!more)
-            return -ENOMEM;
-        x.items = more;
-        x.items[x.n] = (struct store_suspension){ 0 };
-        r = read_suspension(stmt, &x.items[x.n++]);
+        r = read_suspension(stmt, &x);
     }
     if (r)
         return r;

@@ -84,18 +84,17 @@ static int create_file(int dir_fd)
 static int use_wal(sqlite3 *db)
 {
     CLEANUP_STMT sqlite3_stmt *stmt = NULL;
-    CLEANUP_FREE char *mode = NULL;
+    const char *mode;
     bool row = false;
     int r;
 
     r = sql_prepare(db, "PRAGMA journal_mode = WAL", &stmt);
     if (r == 0)
         r = sql_step(stmt, &row);
-    if (r == 0 && row)
-        r = sql_text(stmt, 0, &mode);
     if (r)
         return r;
-    return bytes_eq_str(bytes_from_str(mode), "wal") ? 0 : -ENOTSUP;
+    mode = row ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
+    return mode && strcmp(mode, "wal") == 0 ? 0 : -ENOTSUP;
 }
 
 /* A database that turns out not to be ours to touch keeps its WAL as it is. */
