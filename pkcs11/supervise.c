@@ -479,11 +479,13 @@ int supervise(const struct settings *settings,
 
     if (r) {
         log_msg(LOG_ERR, "token %s: %s", token->name, strerror(-r));
+        free(v.request);
         return 1;
     }
     start_first(&v, false);
     while (code == NOT_YET)
         code = turn(&v);
     end_children(&v);
+    free(v.request);
     return code;
 }
