@@ -19,6 +19,7 @@ struct policy_caller decide_caller(const struct peer *peer, const char *socket)
         .unit = peer->unit,
         .unit_certain = peer->unit_certain,
         .socket = socket,
+        .now = time(NULL),
     };
 }
 
