@@ -8,9 +8,9 @@
 #include <sysexits.h>
 
 #include "base/log.h"
-#include "daemon/confine.h"
 #include "daemon/guardian.h"
 #include "daemon/helper.h"
+#include "daemon/isolate.h"
 
 /* acme-guardiand: signs ACME requests for clients that must not hold the key
  * (acme-guardiand(8)). */
@@ -128,6 +128,7 @@ int main(int argc, char *argv[])
 {
     struct options o = { .config_dir = SETTINGS_DIR };
     CLEANUP_FREE char *found = NULL;
+    struct errmsg e = { .text = "cannot start" };
     int r;
 
     r = parse_options(argc, argv, &o);
@@ -136,12 +137,10 @@ int main(int argc, char *argv[])
     log_init("acme-guardiand", o.debug);
     r = block_signals();
     if (r == 0)
-        r = confine_process();
+        r = isolate_process(&e);
     if (r == 0 && !o.helper)
         r = helper_find(&found);
-    if (r) {
-        log_msg(LOG_ERR, "cannot start: %s", strerror(-r));
-        return EXIT_FAILURE;
-    }
+    if (r)
+        return exit_status(r, &e);
     return run(&o, o.helper ? o.helper : found);
 }

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/isolate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "base/confine.h"
+
+/* Libraries write to 1 and 2 whatever these happen to be. */
+static int isolate_standard_fds(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+        if (fd < 0)
+            return -errno;
+    } while (fd < 3);
+    close(fd);
+    return 0;
+}
+
+/* A descriptor that somebody forgot to close is a right nobody meant to give.
+ */
+static int isolate_fds(void)
+{
+    int n = sd_listen_fds(0);
+
+    if (n < 0)
+        return n;
+    if (close_range((unsigned)(SD_LISTEN_FDS_START + n), UINT_MAX, 0) < 0)
+        return -errno;
+    /* Only where none was passed: it must not take a place from them. */
+    return n == 0 ? isolate_standard_fds() : 0;
+}
+
+int isolate_process(struct errmsg *reterr)
+{
+    int r;
+
+    r = confine_process(reterr);
+    if (r)
+        return r;
+    /* A file size limit is an error that the audit log reports. */
+    if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
+        r = -errno;
+    if (r == 0)
+        r = isolate_fds();
+    if (r)
+        errmsg_set(reterr, "cannot close inherited descriptors: %s",
+                   strerror(-r));
+    return r;
+}
