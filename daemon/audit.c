@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "daemon/audit-internal.h"
 #include "daemon/audit-line.h"
+#include "daemon/message-ids.h"
 #include "daemon/private-dir.h"
 
 uint64_t audit_now_ms(void)
@@ -156,7 +157,7 @@ static void journal_head(const struct audit *a)
     (void)snprintf(line, sizeof(line), "%llu",
                    (unsigned long long)a->key.head.line);
     (void)sodium_bin2hex(mac, sizeof(mac), a->key.head.mac, CHAIN_MAC_LEN);
-    log_event(LOG_INFO, AUDIT_HEAD_MESSAGE_ID,
+    log_event(LOG_INFO, MSG_AUDIT_HEAD,
               (struct log_field[]){ { "GUARDIAN_AUDIT_LINE", line },
                                     { "GUARDIAN_AUDIT_MAC", mac } },
               2, "audit log is at line %s, MAC %s", line, mac);

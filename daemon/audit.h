@@ -141,7 +141,6 @@ int audit_reserve_state(const struct audit *a);
  */
 void audit_heartbeat(struct audit *a);
 #define AUDIT_HEARTBEAT_MS 60000
-#define AUDIT_HEAD_MESSAGE_ID "676dedf03a624d0796d3f9f3f818627d"
 
 /* audit_file() - path of the file being written, borrowed. */
 const char *audit_file(const struct audit *a);

@@ -200,6 +200,8 @@ static int lacme_admit(const struct lacme_listener *ll, const struct peer *peer,
     if (signer_account_find(g, peer, ll->instance, ll->account, ret,
                             &refusal)) {
         g->n_no_rule++;
+        if (g->audit)
+            audit_count_refusal(g->audit, peer->uid);
         if (log_limit_take(&g->log_denied, g->event))
             log_msg(LOG_NOTICE,
                     "lacme socket %s: no rule lets uid %u use account %s, or "

@@ -331,6 +331,8 @@ static int authorise(struct varlink_call *call,
     if (policy_knows(g->policy, &caller, &g->names.policy))
         return 0;
     g->n_no_rule++;
+    if (g->audit)
+        audit_count_refusal(g->audit, caller.uid);
     signer_refuse(call, method->name,
                   &(struct refusal){ .reason = REASON_NO_RULE });
     return 1;
