@@ -112,6 +112,12 @@ static int check_trusted(const struct stat *sb, const char *path,
     return 0;
 }
 
+static int too_large(const char *path, struct errmsg *reterr)
+{
+    errmsg_set_at(reterr, path, 0, "larger than 64 MiB");
+    return POLICY_E_INVALID;
+}
+
 static int open_checked(int dir_fd, const char *name, const char *path,
                         mode_t type, int *ret_fd, struct errmsg *reterr)
 {
@@ -131,6 +137,8 @@ static int open_checked(int dir_fd, const char *name, const char *path,
                       type == S_IFDIR ? "directory" : "regular file");
         return POLICY_E_INVALID;
     }
+    if (type == S_IFREG && sb.st_size > CONFIG_FILE_MAX)
+        return too_large(path, reterr);
     r = check_trusted(&sb, path, reterr);
     if (r)
         return r;
@@ -158,10 +166,8 @@ static int read_all(int fd, const char *path, struct buf *b,
         if (n == 0)
             return 0;
         b->len += (size_t)n;
-        if (b->len > CONFIG_FILE_MAX) {
-            errmsg_set_at(reterr, path, 0, "larger than 64 MiB");
-            return POLICY_E_INVALID;
-        }
+        if (b->len > CONFIG_FILE_MAX)
+            return too_large(path, reterr);
     }
 }
 

@@ -183,6 +183,15 @@ static void test_only_regular_files_are_read(void **state)
     check_error(d, POLICY_E_INVALID, "no regular file");
 }
 
+static void test_a_file_has_a_largest_size(void **state)
+{
+    struct dir *d = *state;
+
+    put(d, "10-a.policy", "");
+    assert_int_equal(truncate(in_dir(d, "10-a.policy"), (64 << 20) + 1), 0);
+    check_error(d, POLICY_E_INVALID, "larger than 64 MiB");
+}
+
 static void test_a_file_that_cannot_be_opened_loads_nothing(void **state)
 {
     struct dir *d = *state;
@@ -347,6 +356,7 @@ int main(void)
         IN_DIR(test_others_must_not_write),
         IN_DIR(test_owner_must_be_root_or_this_user),
         IN_DIR(test_only_regular_files_are_read),
+        IN_DIR(test_a_file_has_a_largest_size),
         IN_DIR(test_a_file_that_cannot_be_opened_loads_nothing),
         IN_DIR(test_the_directory_must_be_one),
         cmocka_unit_test(test_deny_names_are_checked),
