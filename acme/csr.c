@@ -59,13 +59,13 @@ static int csr_decode(struct bytes der, X509_REQ **ret,
     if (r)
         return r;
     req = d2i_X509_REQ(NULL, &p, (long)der.len);
-    if (!req)
-        return refuse(ret_refusal, REASON_BAD_DER, "no PKCS#10 request");
-    len = i2d_re_X509_REQ_tbs(req, NULL) > 0 ? i2d_X509_REQ(req, &again) : -1;
+    len = req && i2d_re_X509_REQ_tbs(req, NULL) > 0 ? i2d_X509_REQ(req, &again)
+                                                    : -1;
     same = der_same(der, len, again);
     OPENSSL_free(again);
     if (!same)
-        return refuse(ret_refusal, REASON_BAD_DER, "another encoding");
+        return refuse(ret_refusal, REASON_BAD_DER,
+                      "no PKCS#10 request, or encoded otherwise");
     if (X509_REQ_get_version(req) != X509_REQ_VERSION_1)
         return refuse(ret_refusal, REASON_BAD_DER, "version");
     *ret = TAKE_PTR(req);
@@ -85,13 +85,12 @@ static int certificate_decode(struct bytes der, X509 **ret,
     if (r)
         return r;
     cert = d2i_X509(NULL, &p, (long)der.len);
-    if (!cert)
-        return refuse(ret_refusal, REASON_BAD_DER, "no certificate");
-    len = i2d_re_X509_tbs(cert, NULL) > 0 ? i2d_X509(cert, &again) : -1;
+    len = cert && i2d_re_X509_tbs(cert, NULL) > 0 ? i2d_X509(cert, &again) : -1;
     same = der_same(der, len, again);
     OPENSSL_free(again);
     if (!same)
-        return refuse(ret_refusal, REASON_BAD_DER, "another encoding");
+        return refuse(ret_refusal, REASON_BAD_DER,
+                      "no certificate, or encoded otherwise");
     *ret = TAKE_PTR(cert);
     return 0;
 }
@@ -186,12 +185,13 @@ static int key_read_ec(EVP_PKEY *key, X509_PUBKEY *spki, struct csr *csr,
 static int key_read_type(EVP_PKEY *key, X509_PUBKEY *spki, struct csr *csr,
                          struct refusal *ret_refusal)
 {
-    if (EVP_PKEY_is_a(key, "RSA"))
+    if (key && EVP_PKEY_is_a(key, "RSA"))
         return key_read_rsa(key, csr, ret_refusal);
-    if (EVP_PKEY_is_a(key, "EC"))
+    if (key && EVP_PKEY_is_a(key, "EC"))
         return key_read_ec(key, spki, csr, ret_refusal);
-    if (!EVP_PKEY_is_a(key, "ED25519"))
-        return refuse(ret_refusal, REASON_BAD_KEY, "type");
+    if (!key || !EVP_PKEY_is_a(key, "ED25519"))
+        return refuse(ret_refusal, REASON_BAD_KEY,
+                      "not readable, or of another type");
     csr->key_type = CSR_KEY_ED25519;
     return 0;
 }
@@ -238,8 +238,6 @@ static int csr_read_key(X509_REQ *req, const struct acme_account *account,
     int r;
 
     ERR_clear_error();
-    if (!key)
-        return refuse(ret_refusal, REASON_BAD_KEY, "not readable");
     r = key_read_type(key, spki, csr, ret_refusal);
     if (r)
         return r;

@@ -27,21 +27,17 @@ static int der_next(struct bytes *rest, struct der_value *ret,
     const uint8_t *p = rest->data;
     struct der_value v = { 0 };
     long len = 0;
-    int got;
+    int got, shortest;
 
     got = ASN1_get_object(&p, &len, &v.tag, &v.class, (long)rest->len);
     ERR_clear_error();
-    if (got & DER_ERROR)
-        return refuse(ret_refusal, REASON_BAD_DER, "length");
-    if (got & DER_INDEFINITE)
-        return refuse(ret_refusal, REASON_BAD_DER, "indefinite length");
-
     v.constructed = got & DER_CONSTRUCTED;
     v.content = (struct bytes){ p, (size_t)len };
     v.whole =
         (struct bytes){ rest->data, (size_t)(p - rest->data) + (size_t)len };
-    if (v.whole.len != (size_t)ASN1_object_size(v.constructed, (int)len, v.tag))
-        return refuse(ret_refusal, REASON_BAD_DER, "length not the shortest");
+    shortest = ASN1_object_size(v.constructed, (int)len, v.tag);
+    if ((got & (DER_ERROR | DER_INDEFINITE)) || v.whole.len != (size_t)shortest)
+        return refuse(ret_refusal, REASON_BAD_DER, "tag or length");
 
     *rest = (struct bytes){ rest->data + v.whole.len, rest->len - v.whole.len };
     *ret = v;
@@ -64,8 +60,6 @@ static int der_check_primitive(const struct der_value *v,
 
     if (v->tag == V_ASN1_EOC)
         return refuse(ret_refusal, REASON_BAD_DER, "end of contents");
-    if (v->tag == V_ASN1_SEQUENCE || v->tag == V_ASN1_SET)
-        return refuse(ret_refusal, REASON_BAD_DER, "primitive sequence");
     if (v->tag == V_ASN1_BOOLEAN && v->content.len == 1 &&
         v->content.data[0] != 0 && v->content.data[0] != 0xff)
         return refuse(ret_refusal, REASON_BAD_DER, "boolean");
@@ -131,8 +125,6 @@ int der_check(struct bytes der, struct refusal *ret_refusal)
     struct der_value v;
     int r;
 
-    if (der.len == 0)
-        return refuse(ret_refusal, REASON_BAD_DER, "empty");
     r = der_next(&rest, &v, ret_refusal);
     if (r)
         return r;

@@ -101,13 +101,12 @@ static int url_check_host(struct bytes host, struct refusal *ret_refusal)
     size_t len = 0;
     struct bytes inner;
 
-    if (host.len == 0)
-        return refuse(ret_refusal, REASON_BAD_URL, "no host");
-    if (host.data[0] != '[')
+    if (host.len == 0 || host.data[0] != '[')
         return url_check_host_name(host, ret_refusal);
 
     inner = (struct bytes){ host.data + 1, host.len - 2 };
-    if (ip_text_check(inner, addr, &len, NULL) || len != 16)
+    if (host.data[host.len - 1] != ']' ||
+        ip_text_check(inner, addr, &len, NULL) || len != 16)
         return refuse(ret_refusal, REASON_BAD_URL, "address in brackets");
     return 0;
 }
@@ -178,19 +177,17 @@ static int url_check_query(struct bytes query, bool allow,
     return 0;
 }
 
+/* Userinfo ends in '@', which neither host nor port may have. */
 static int url_read_authority(struct bytes authority, unsigned default_port,
                               struct url *ret, struct refusal *ret_refusal)
 {
     struct bytes host = until(authority, ":");
     int r;
 
-    if (memchr(authority.data, '@', authority.len))
-        return refuse(ret_refusal, REASON_BAD_URL, "userinfo");
     if (authority.len > 0 && authority.data[0] == '[') {
         host = until(authority, "]");
-        if (host.len == authority.len)
-            return refuse(ret_refusal, REASON_BAD_URL, "open bracket");
-        host.len++;
+        if (host.len < authority.len)
+            host.len++;
     }
 
     r = url_check_host(host, ret_refusal);

@@ -184,6 +184,8 @@ static void test_a_ca_s_directory(void **state)
 
     r = acme_directory_read(B("{\"newNonce\":null}"), &d, &refusal);
     assert_outcome(outcome(r, &refusal), "wrong-type", "null");
+    r = acme_directory_read(B("[]"), &d, &refusal);
+    assert_outcome(outcome(r, &refusal), "wrong-type", "array");
     r = acme_directory_read(B("<html>"), &d, &refusal);
     assert_outcome(outcome(r, &refusal), "bad-json", "HTML");
 }

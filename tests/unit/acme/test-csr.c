@@ -286,6 +286,27 @@ static void test_a_key_of_another_kind(void **state)
         "bad-key", "RSA-PSS");
 }
 
+/* rsaEncryption takes NULL (RFC 3279 section 2.3.1); OpenSSL reads it without.
+ */
+static void test_a_key_without_its_parameter(void **state)
+{
+    CLEANUP_EVP_KEY EVP_PKEY *key = key_new("RSA");
+    X509_REQ *req = req_new(key, "example.com", NULL, 0);
+    const uint8_t *old;
+    uint8_t *octets;
+    int len;
+
+    (void)state;
+    X509_PUBKEY_get0_param(NULL, &old, &len, NULL,
+                           X509_REQ_get_X509_PUBKEY(req));
+    octets = OPENSSL_memdup(old, (size_t)len);
+    assert_int_equal(X509_PUBKEY_set0_param(X509_REQ_get_X509_PUBKEY(req),
+                                            OBJ_nid2obj(NID_rsaEncryption),
+                                            V_ASN1_UNDEF, NULL, octets, len),
+                     1);
+    assert_outcome(outcome_of(req, key, "SHA256"), "bad-key", "no NULL");
+}
+
 static void test_a_point_off_its_curve(void **state)
 {
     CLEANUP_BUF struct buf der = { 0 };
@@ -438,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_curves_by_name_and_points_in_full),
         cmocka_unit_test(test_rsa_keys),
         cmocka_unit_test(test_a_key_of_another_kind),
+        cmocka_unit_test(test_a_key_without_its_parameter),
         cmocka_unit_test(test_a_point_off_its_curve),
         cmocka_unit_test(test_signature_algorithms),
         cmocka_unit_test(test_signature_parameters),

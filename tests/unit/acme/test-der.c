@@ -42,6 +42,7 @@ static void test_only_der(void **state)
         { D("\x30"), false, "no length" },
         { D("\x30\x01"), false, "cut off" },
         { D("\x30\x00\x00"), false, "trailing octet" },
+        { D("\x30\x00\x30\x00"), false, "two values" },
         { D("\x30\x80\x00\x00"), false, "indefinite length" },
         { D("\x30\x81\x00"), false, "long form of 0" },
         { D("\x30\x81\x03\x02\x01\x05"), false, "long form of 3" },

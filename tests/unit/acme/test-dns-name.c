@@ -175,6 +175,22 @@ static void test_a_nul_in_an_address_is_refused(void **state)
                    "bad-address", "NUL");
 }
 
+static void test_no_text_is_too_long_to_be_refused(void **state)
+{
+    static char text[64 * 1024];
+    struct refusal refusal = { 0 };
+    uint8_t addr[16];
+    size_t len;
+
+    (void)state;
+    memset(text, '1', sizeof(text) - 1);
+    assert_outcome(
+        outcome(ip_text_check(B(text), addr, &len, &refusal), &refusal),
+        "bad-address", "64 KiB");
+    assert_outcome(outcome(dns_name_check(B(text), true, &refusal), &refusal),
+                   "bad-dns-name", "64 KiB");
+}
+
 static void test_addresses_come_as_octets(void **state)
 {
     static const uint8_t want6[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 };
@@ -198,6 +214,7 @@ int main(void)
         cmocka_unit_test(test_a_nul_is_refused),
         cmocka_unit_test(test_addresses_in_canonical_text),
         cmocka_unit_test(test_a_nul_in_an_address_is_refused),
+        cmocka_unit_test(test_no_text_is_too_long_to_be_refused),
         cmocka_unit_test(test_addresses_come_as_octets),
     };
 

@@ -184,6 +184,37 @@ static void test_rsa_members_are_closed(void **state)
         "bad-base64url", "e");
 }
 
+/* Without the arithmetic that would notice later. */
+static void test_decoding_alone_checks_the_form(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *want;
+    } cases[] = {
+        { ACCOUNT_KEY, NULL },
+        { "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" X "\",\"y\":\"" X "\"}",
+          NULL },
+        { "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AA\",\"y\":\"" X "\"}",
+          "bad-key" },
+        { "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" X "AA\",\"y\":\"" X
+          "\"}",
+          "bad-base64url" },
+        { "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" X "A\",\"y\":\"" X "\"}",
+          "bad-key" },
+        { "{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"\"}", "bad-key" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP_JSON json_t *json = json_loads(cases[i].text, 0, NULL);
+        struct refusal refusal = { 0 };
+        struct jwk jwk;
+        int r = jwk_decode(json, &jwk, &refusal);
+
+        assert_outcome(outcome(r, &refusal), cases[i].want, cases[i].text);
+    }
+}
+
 static void test_algorithms_of_keys(void **state)
 {
     static const struct {
@@ -414,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_curve_keys),
         cmocka_unit_test(test_rsa_keys),
         cmocka_unit_test(test_rsa_members_are_closed),
+        cmocka_unit_test(test_decoding_alone_checks_the_form),
         cmocka_unit_test(test_algorithms_of_keys),
         cmocka_unit_test(test_keys_go_through_spki_and_json),
         cmocka_unit_test(test_other_keys_are_unsupported),
