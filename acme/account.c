@@ -167,15 +167,6 @@ int acme_account_check(const struct acme_account *a,
     return account_check_challenge_members(a->challenge_members, ret_refusal);
 }
 
-/* Copies of JSON strings; NULL stays NULL. */
-static int account_copy(const json_t *text, char **ret)
-{
-    if (!text)
-        return 0;
-    *ret = strdup(json_string_value(text));
-    return *ret ? 0 : -ENOMEM;
-}
-
 static int directory_read_member(const json_t *object, const char *name,
                                  char **ret, struct refusal *ret_refusal)
 {
@@ -185,7 +176,7 @@ static int directory_read_member(const json_t *object, const char *name,
         return 0;
     if (!json_is_string(value))
         return refuse(ret_refusal, REASON_WRONG_TYPE, "%s", name);
-    return account_copy(value, ret);
+    return json_strict_copy(value, ret);
 }
 
 static int directory_read_object(const json_t *object,
@@ -281,7 +272,7 @@ static int account_read_list(const json_t *array, const char *name, size_t max,
 
         if (!json_is_string(item))
             return refuse(ret_refusal, REASON_WRONG_TYPE, "%s", name);
-        r = account_copy(item, &(*ret)[i]);
+        r = json_strict_copy(item, &(*ret)[i]);
         if (r)
             return r;
     }
@@ -334,11 +325,11 @@ static int account_fill(const struct account_members *m, struct acme_account *a,
 {
     int r;
 
-    r = account_copy(m->name, &a->name);
+    r = json_strict_copy(m->name, &a->name);
     if (!r)
-        r = account_copy(m->directory_url, &a->directory_url);
+        r = json_strict_copy(m->directory_url, &a->directory_url);
     if (!r)
-        r = account_copy(m->account_url, &a->account_url);
+        r = json_strict_copy(m->account_url, &a->account_url);
     if (!r)
         r = directory_read_object(m->directory, &a->directory, ret_refusal);
     if (!r)

@@ -203,21 +203,24 @@ static int extension_list_oid(X509_EXTENSION *ext, struct csr *csr,
                               struct refusal *ret_refusal)
 {
     char oid[OID_TEXT_MAX];
+    CLEANUP_BUF struct buf copy = { 0 };
     size_t n = 0;
-    char **list;
     int len = OBJ_obj2txt(oid, sizeof(oid), X509_EXTENSION_get_object(ext), 1);
+    int r;
 
     if (len <= 0 || (size_t)len >= sizeof(oid))
         return refuse(ret_refusal, REASON_BAD_EXTENSION, "long OID");
-    while (csr->extensions && csr->extensions[n])
-        n++;
-    list = realloc(csr->extensions, (n + 2) * sizeof(*list));
-    if (!list)
+    if (!csr->extensions)
+        csr->extensions = calloc(CSR_EXTENSIONS_MAX + 1, sizeof(char *));
+    if (!csr->extensions)
         return -ENOMEM;
-    csr->extensions = list;
-    list[n + 1] = NULL;
-    list[n] = strdup(oid);
-    return list[n] ? 0 : -ENOMEM;
+    while (csr->extensions[n])
+        n++;
+    r = buf_append_str(&copy, oid);
+    if (r)
+        return r;
+    csr->extensions[n] = buf_take_str(&copy);
+    return 0;
 }
 
 /* critical is DEFAULT FALSE; OpenSSL keeps a FALSE that was spelled out. */

@@ -79,7 +79,7 @@ static int der_check_primitive(const struct der_value *v,
 static bool der_ascends(struct bytes a, struct bytes b)
 {
     size_t n = a.len < b.len ? a.len : b.len;
-    int order = memcmp(a.data, b.data, n);
+    int order = n ? memcmp(a.data, b.data, n) : 0;
 
     return order < 0 || (order == 0 && a.len <= b.len);
 }
@@ -122,7 +122,7 @@ static int der_check_members(struct bytes content, bool is_set, unsigned depth,
 int der_check(struct bytes der, struct refusal *ret_refusal)
 {
     struct bytes rest = der;
-    struct der_value v;
+    struct der_value v = { 0 };
     int r;
 
     r = der_next(&rest, &v, ret_refusal);

@@ -132,3 +132,16 @@ struct bytes json_bytes(const json_t *string)
     return (struct bytes){ (const uint8_t *)json_string_value(string),
                            json_string_length(string) };
 }
+
+int json_strict_copy(const json_t *string, char **ret)
+{
+    char *copy = NULL;
+
+    if (string) {
+        copy = strdup(json_string_value(string));
+        if (!copy)
+            return -ENOMEM;
+    }
+    *ret = copy;
+    return 0;
+}

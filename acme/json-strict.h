@@ -43,3 +43,7 @@ static inline void json_decref_p(json_t **j)
 
 /* A JSON string's octets, borrowed. */
 struct bytes json_bytes(const json_t *string);
+
+/* json_strict_copy() - a JSON string as a C string; NULL for NULL.
+ * Return: 0; -ENOMEM. */
+int json_strict_copy(const json_t *string, char **ret) MUST_CHECK;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "acme/order.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "acme/b64url.h"
@@ -64,8 +63,7 @@ static int order_read_profile(const json_t *value, char **ret,
         return 0;
     if (!order_is_profile(json_bytes(value)))
         return refuse(ret_refusal, REASON_BAD_VALUE, "profile");
-    *ret = strdup(json_string_value(value));
-    return *ret ? 0 : -ENOMEM;
+    return json_strict_copy(value, ret);
 }
 
 /* base64url of the authority key identifier, a dot, base64url of the serial
@@ -103,8 +101,7 @@ static int order_read_replaces(const json_t *value, char **ret,
     r = order_check_replaces(json_bytes(value), ret_refusal);
     if (r)
         return r;
-    *ret = strdup(json_string_value(value));
-    return *ret ? 0 : -ENOMEM;
+    return json_strict_copy(value, ret);
 }
 
 /* A fraction of a second makes the asked-for time longer, never shorter. */

@@ -140,9 +140,10 @@ static int reading_header(struct reading *rd, struct bytes protected_b64)
         return r;
 
     rd->req->by_jwk = jwk;
-    rd->req->nonce = strdup(json_string_value(nonce));
-    rd->req->url = strdup(json_string_value(url));
-    return rd->req->nonce && rd->req->url ? 0 : -ENOMEM;
+    r = json_strict_copy(nonce, &rd->req->nonce);
+    if (r)
+        return r;
+    return json_strict_copy(url, &rd->req->url);
 }
 
 static int reading_endpoint(struct reading *rd, enum acme_endpoint *ret)

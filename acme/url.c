@@ -269,7 +269,7 @@ int url_check_for_account(struct bytes text, const struct acme_account *a,
 {
     struct url_rules rules = { .allow_query = a->allow_query,
                                .allow_http_loopback = a->allow_http_loopback };
-    struct url url;
+    struct url url = { 0 };
     int r;
 
     r = url_read(text, &rules, &url, ret_refusal);
