@@ -25,7 +25,9 @@ int ctl_token_print_list(const json_t *tokens) MUST_CHECK;
 bool ctl_token_all_ok(const json_t *tokens);
 
 /* ctl-sealed.c */
+extern const struct ctl_option ctl_sealed_init_options[];
 int ctl_sealed_run_init(struct ctl_context *c);
+int ctl_sealed_run_reseal(struct ctl_context *c);
 
 /* ctl-account.c, for ctl-register.c: */
 int ctl_account_print(const struct ctl_context *c, json_t *answer) MUST_CHECK;

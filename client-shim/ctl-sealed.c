@@ -6,9 +6,9 @@
 #include <string.h>
 
 /*
- * token init-sealed: done by the token helper itself, which alone handles the
- * passphrase. It replaces this process, so the passphrase goes from the
- * terminal or pipe straight to it.
+ * token init-sealed and reseal: done by the token helper itself, which alone
+ * handles the passphrase. It replaces this process, so the passphrase goes from
+ * the terminal or pipe straight to it.
  */
 
 #define HELPER "acme-guardian-token"
@@ -36,7 +36,8 @@ static int helper_path(char *ret, size_t size)
     return access(ret, X_OK) == 0 ? 0 : -errno;
 }
 
-int ctl_sealed_run_init(struct ctl_context *c)
+static int run_helper(const struct ctl_context *c, const char *command,
+                      bool no_recovery)
 {
     char path[4200];
     int r;
@@ -44,7 +45,26 @@ int ctl_sealed_run_init(struct ctl_context *c)
     r = helper_path(path, sizeof(path));
     if (r)
         return ctl_fail_errno(r, path);
-    (void)execl(path, HELPER, "init-sealed", "--config", c->config_dir,
-                c->operands[0], (char *)NULL);
+    if (no_recovery)
+        (void)execl(path, HELPER, command, "--config", c->config_dir,
+                    "--no-recovery", "--", c->operands[0], (char *)NULL);
+    else
+        (void)execl(path, HELPER, command, "--config", c->config_dir, "--",
+                    c->operands[0], (char *)NULL);
     return ctl_fail_errno(-errno, path);
 }
+
+int ctl_sealed_run_init(struct ctl_context *c)
+{
+    return run_helper(c, "init-sealed", ctl_args_has(c, "--no-recovery"));
+}
+
+int ctl_sealed_run_reseal(struct ctl_context *c)
+{
+    return run_helper(c, "reseal", false);
+}
+
+const struct ctl_option ctl_sealed_init_options[] = {
+    { "--no-recovery", NULL, "without a recovery passphrase", 0, false, false },
+    { 0 },
+};

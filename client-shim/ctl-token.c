@@ -184,8 +184,11 @@ const struct ctl_command ctl_token_commands[] = {
       "sign once with every account key of a token and verify", run_check },
     { "token unlock", "NAME", 1, 1, NULL,
       "let a PIN that failed be sent once more", run_unlock },
-    { "token init-sealed", "NAME", 1, 1, NULL,
+    { "token init-sealed", "NAME", 1, 1, ctl_sealed_init_options,
       "make the sealed store of a token; the passphrase is asked for",
       ctl_sealed_run_init },
+    { "token reseal", "NAME", 1, 1, NULL,
+      "open a sealed store by its passphrase and give it a new credential",
+      ctl_sealed_run_reseal },
     { 0 },
 };

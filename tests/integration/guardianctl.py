@@ -14,7 +14,7 @@ import threading
 import time
 
 from lab import (CLIENT_UID, DAEMON_UID, GUARDIANCTL, GUARDIAND, Lab,
-                 OTHER_UID, SOFTHSM, expect, free_port, run_cases, thumbprint,
+                 OTHER_UID, ROOT, SOFTHSM, expect, free_port, run_cases, thumbprint,
                  unix_open, wait_for)
 
 STRANGER_UID, OPERATOR_UID = 65533, 61110
@@ -249,6 +249,22 @@ def test_usage_is_64_and_says_what(w):
         w.ctl(*args, code=64, says=says)
 
 
+def test_completion_comes_from_the_same_table(w):
+    script = ('. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+              '_guardianctl; echo "${COMPREPLY[*]}"')
+    for line, want in [
+            (("to",), "token"),
+            (("account", ""), "create deactivate list register show"),
+            (("--json", "audit", "v"), "verify"),
+            (("account", "create", "x", "--al"),
+             "--alg --allow-query --allow-http-loopback"),
+            (("status", "--ver"), "--version"), (("bogus", ""), "")]:
+        r = w.lab.run(["bash", "-c", script, "bash",
+                       ROOT / "client-shim/guardianctl.bash", GUARDIANCTL,
+                       *line])
+        expect(r.stdout.strip() == want, f"{line}: {want}: {r.stdout}")
+
+
 def test_no_daemon_is_69(w):
     there = ["--admin-socket", w.lab.dir / "none", "--socket",
              w.lab.dir / "none"]
@@ -460,7 +476,27 @@ def test_tokens(w):
     w.ctl("token", "unlock", "lab")
     for command in ("check", "unlock"):
         w.ctl("token", command, "none", code=1, says="none")
-    w.ctl("token", "init-sealed", "none", code=78, stdin="x\n")
+    for command in ("init-sealed", "reseal"):
+        w.ctl("token", command, "none", code=78, stdin="x\n",
+              says="has no [Token none]")
+        w.ctl("token", command, "lab", code=78, stdin="x\n",
+              says="is not Backend=sealed")
+
+
+def test_a_sealed_store_is_made_and_resealed(w):
+    credential = w.lab.file("credential", os.urandom(32), mode=0o600)
+    etc = w.lab.folder("sealed-etc")
+    w.lab.file("sealed-etc/guardian.conf", "[Guardian]\n"
+               f"StateDirectory={w.lab.dir}/sealed-state\n"
+               "AllowSwappableSecrets=yes\n[Token soft]\nBackend=sealed\n"
+               f"Pin=file:{credential}\nDirectory={w.lab.dir}/soft\n")
+    w.lab.folder("soft", mode=0o700)
+    at = ("--config", etc, "token")
+    w.ctl(*at, "init-sealed", "soft", config=False, stdin="a passphrase\n")
+    w.ctl(*at, "init-sealed", "soft", "--no-recovery", config=False, code=1,
+          stdin="", says="never overwritten")
+    w.lab.file("credential", os.urandom(32), mode=0o600)
+    w.ctl(*at, "reseal", "soft", config=False, stdin="a passphrase\n")
 
 
 BAD_DIRECTORIES = [
