@@ -8,6 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/settings-token.h"
+#include "base/settings-value.h"
+
 /* Every key of guardian.conf(5); tests/docs compares this with the man page. */
 const struct config_schema settings_schema[] = {
     { "Guardian", false,
@@ -29,35 +32,6 @@ const struct config_schema settings_schema[] = {
     { NULL, false, NULL },
 };
 
-static void strv_free(char **v)
-{
-    for (char **p = v; p && *p; p++)
-        free(*p);
-    free(v);
-}
-
-static int strv_add(char ***v, const char *s)
-{
-    size_t n = 0;
-    char **more;
-
-    while (*v && (*v)[n])
-        n++;
-    more = reallocarray(*v, n + 2, sizeof(*more));
-    if (!more)
-        return -ENOMEM;
-    *v = more;
-    more[n + 1] = NULL;
-    more[n] = strdup(s);
-    return more[n] ? 0 : -ENOMEM;
-}
-
-static int add_word(const char *word, unsigned line, void *userdata)
-{
-    (void)line;
-    return strv_add(userdata, word);
-}
-
 bool settings_name_ok(const char *name)
 {
     size_t n = strlen(name);
@@ -67,77 +41,6 @@ bool settings_name_ok(const char *name)
     return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == n;
 }
 
-static int set_string(char **field, const char *value)
-{
-    char *copy = strdup(value);
-
-    if (!copy)
-        return -ENOMEM;
-    free(*field);
-    *field = copy;
-    return 0;
-}
-
-static int get_string(const struct config_section *s, const char *key,
-                      char **field)
-{
-    const char *v = config_last(s, key, NULL);
-
-    return v ? set_string(field, v) : 0;
-}
-
-static int get_path(const struct config_section *s, const char *key,
-                    char **field, struct errmsg *reterr)
-{
-    unsigned line = 0;
-    const char *v = config_last(s, key, &line);
-
-    if (!v)
-        return 0;
-    if (v[0] != '/') {
-        errmsg_set_at(reterr, s->file, line,
-                      "%s= takes an absolute path, not %.64s", key, v);
-        return CONFIG_E_INVALID;
-    }
-    return set_string(field, v);
-}
-
-static int get_unsigned(const struct config_section *s, const char *key,
-                        unsigned min, unsigned max, unsigned *field,
-                        struct errmsg *reterr)
-{
-    uint64_t v = *field;
-    int r;
-
-    r = config_get_uint(s, key, min, max, &v, reterr);
-    *field = (unsigned)v;
-    return r;
-}
-
-/* One of @words, whose index becomes the value; the first is index 1. */
-static int get_word(const struct config_section *s, const char *key,
-                    const char *const *words, unsigned *field,
-                    struct errmsg *reterr)
-{
-    unsigned line = 0;
-    const char *v = config_last(s, key, &line);
-    char all[128] = "";
-
-    if (!v)
-        return 0;
-    for (unsigned i = 0; words[i]; i++) {
-        if (strcmp(words[i], v) == 0) {
-            *field = i + 1;
-            return 0;
-        }
-        (void)snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s",
-                       i ? ", " : "", words[i]);
-    }
-    errmsg_set_at(reterr, s->file, line, "%s= takes one of %s, not %.64s", key,
-                  all, v);
-    return CONFIG_E_INVALID;
-}
-
 static int read_guardian(struct settings *st, const struct config_section *s,
                          struct errmsg *reterr)
 {
@@ -145,29 +48,30 @@ static int read_guardian(struct settings *st, const struct config_section *s,
     unsigned sync = st->audit_sync;
     int r;
 
-    r = get_path(s, "StateDirectory", &st->state_dir, reterr);
+    r = settings_get_path(s, "StateDirectory", &st->state_dir, reterr);
     if (r == 0)
-        r = get_path(s, "LogDirectory", &st->log_dir, reterr);
+        r = settings_get_path(s, "LogDirectory", &st->log_dir, reterr);
     if (r == 0)
-        r = get_path(s, "ClientSocket", &st->client_socket, reterr);
+        r = settings_get_path(s, "ClientSocket", &st->client_socket, reterr);
     if (r == 0)
-        r = get_path(s, "AdminSocket", &st->admin_socket, reterr);
+        r = settings_get_path(s, "AdminSocket", &st->admin_socket, reterr);
     if (r == 0)
         r = config_get_bool(s, "AllowSwappableSecrets", &st->allow_swappable,
                             reterr);
     if (r == 0)
-        r = get_unsigned(s, "ConnectionsPerUser", 1, 65536,
-                         &st->connections_per_user, reterr);
+        r = settings_get_unsigned(s, "ConnectionsPerUser", 1, 65536,
+                                  &st->connections_per_user, reterr);
     if (r == 0)
-        r = get_unsigned(s, "RequestsPerUser", 1, 65536, &st->requests_per_user,
-                         reterr);
+        r = settings_get_unsigned(s, "RequestsPerUser", 1, 65536,
+                                  &st->requests_per_user, reterr);
     if (r == 0)
-        r = get_word(s, "AuditSync", syncs, &sync, reterr);
+        r = settings_get_word(s, "AuditSync", syncs, &sync, reterr);
     if (r == 0)
         r = config_get_size(s, "AuditMaxSize", 4096, 1ULL << 40,
                             &st->audit_max_size, reterr);
     if (r == 0)
-        r = get_unsigned(s, "AuditKeep", 1, 100000, &st->audit_keep, reterr);
+        r = settings_get_unsigned(s, "AuditKeep", 1, 100000, &st->audit_keep,
+                                  reterr);
     if (r == 0)
         r = config_get_size(s, "AuditReserve", 0, 1ULL << 40,
                             &st->audit_reserve, reterr);
@@ -191,155 +95,11 @@ static int read_roles(struct settings *st, const struct config_section *s)
     int r;
 
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-        r = config_words(s, lists[i].key, add_word, lists[i].list);
+        r = config_words(s, lists[i].key, settings_add_word, lists[i].list);
         if (r)
             return r;
     }
     return 0;
-}
-
-static int read_pin(struct settings_token *t, const struct config_section *s,
-                    struct errmsg *reterr)
-{
-    unsigned line = 0;
-    const char *v = config_last(s, "Pin", &line);
-
-    if (!v || strcmp(v, "none") == 0) {
-        t->pin = SETTINGS_PIN_NONE;
-        return 0;
-    }
-    if (strcmp(v, "ask") == 0) {
-        t->pin = SETTINGS_PIN_ASK;
-        return 0;
-    }
-    if (strncmp(v, "credential:", 11) == 0 && v[11] && !strchr(v + 11, '/') &&
-        v[11] != '.') {
-        t->pin = SETTINGS_PIN_CREDENTIAL;
-        return set_string(&t->pin_arg, v + 11);
-    }
-    if (strncmp(v, "file:/", 6) == 0) {
-        t->pin = SETTINGS_PIN_FILE;
-        return set_string(&t->pin_arg, v + 5);
-    }
-    /* Not repeated: people write the PIN itself here. */
-    errmsg_set_at(reterr, s->file, line,
-                  "Pin= takes credential:NAME, file:/PATH, ask or none, never "
-                  "the PIN itself");
-    return CONFIG_E_INVALID;
-}
-
-static int add_environment(const char *word, unsigned line, void *userdata)
-{
-    (void)line;
-    return strchr(word, '=') && word[0] != '=' ? strv_add(userdata, word)
-                                               : CONFIG_E_INVALID;
-}
-
-static int read_token(struct settings_token *t, const struct config_section *s,
-                      struct errmsg *reterr)
-{
-    static const char *const backends[] = { "cryptoki", "libp11", "sealed",
-                                            NULL };
-    static const char *const verify[] = { "rsa", "all", NULL };
-    unsigned backend = t->backend;
-    unsigned verify_word = t->verify_all ? 2 : 1;
-    int r;
-
-    r = get_word(s, "Backend", backends, &backend, reterr);
-    if (r == 0)
-        r = get_path(s, "Module", &t->module, reterr);
-    if (r == 0)
-        r = get_string(s, "Token", &t->token_uri);
-    if (r == 0)
-        r = read_pin(t, s, reterr);
-    if (r == 0)
-        r = config_get_ms(s, "Timeout", 100, 600000, &t->timeout_ms, reterr);
-    if (r == 0)
-        r = get_unsigned(s, "Sessions", 1, 64, &t->sessions, reterr);
-    if (r == 0)
-        r = get_unsigned(s, "Processes", 1, 16, &t->processes, reterr);
-    if (r == 0) {
-        r = config_words(s, "Environment", add_environment, &t->environment);
-        if (r == CONFIG_E_INVALID)
-            errmsg_set_at(reterr, s->file, s->line,
-                          "Environment= takes NAME=VALUE words");
-    }
-    if (r == 0)
-        r = get_string(s, "InitArgs", &t->init_args);
-    if (r == 0)
-        r = get_string(s, "KeyPrefix", &t->key_prefix);
-    if (r == 0)
-        r = get_word(s, "VerifySignatures", verify, &verify_word, reterr);
-    if (r == 0)
-        r = get_path(s, "Directory", &t->directory, reterr);
-    if (r == 0)
-        r = get_path(s, "HelperSocket", &t->helper_socket, reterr);
-    t->backend = (enum settings_backend)backend;
-    t->verify_all = verify_word == 2;
-    return r;
-}
-
-static int check_token(const struct settings_token *t, struct errmsg *reterr)
-{
-    const char *missing = NULL;
-
-    if (!settings_name_ok(t->name)) {
-        errmsg_set_at(reterr, t->file, t->line,
-                      "a token's name is 1 to 32 of a-z 0-9 . _ -: %s",
-                      t->name);
-        return CONFIG_E_INVALID;
-    }
-    if (t->backend != SETTINGS_BACKEND_SEALED) {
-        if (!t->module)
-            missing = "Module";
-        else if (!t->token_uri)
-            missing = "Token";
-    }
-    if (missing) {
-        errmsg_set_at(reterr, t->file, t->line,
-                      "[Token %s] needs %s= with this Backend=", t->name,
-                      missing);
-        return CONFIG_E_INVALID;
-    }
-    /* A label is PREFIX:INSTANCE:ACCOUNT:GENERATION. */
-    if (strlen(t->key_prefix) > 32 || strpbrk(t->key_prefix, ": \t%/")) {
-        errmsg_set_at(reterr, t->file, t->line,
-                      "KeyPrefix= is at most 32 characters without ':', '%%', "
-                      "'/' and spaces");
-        return CONFIG_E_INVALID;
-    }
-    return 0;
-}
-
-/* The section's token, made with its defaults when it is new. */
-static int token_slot(struct settings *st, const struct config_section *s,
-                      struct settings_token **ret)
-{
-    struct settings_token *more;
-
-    for (size_t i = 0; i < st->n_tokens; i++) {
-        if (strcmp(st->tokens[i].name, s->arg) == 0) {
-            *ret = &st->tokens[i];
-            return 0;
-        }
-    }
-    more = reallocarray(st->tokens, st->n_tokens + 1, sizeof(*more));
-    if (!more)
-        return -ENOMEM;
-    st->tokens = more;
-    more += st->n_tokens++;
-    *more = (struct settings_token){
-        .name = strdup(s->arg),
-        .file = strdup(s->file),
-        .line = s->line,
-        .backend = SETTINGS_BACKEND_CRYPTOKI,
-        .timeout_ms = 10000,
-        .sessions = 2,
-        .processes = 1,
-        .key_prefix = strdup("acme-guardian"),
-    };
-    *ret = more;
-    return more->name && more->file && more->key_prefix ? 0 : -ENOMEM;
 }
 
 static int read_lacme(struct settings *st, const struct config_section *s,
@@ -363,11 +123,11 @@ static int read_lacme(struct settings *st, const struct config_section *s,
                                      .account = strdup(s->arg) };
     if (!more->name || !more->account)
         return -ENOMEM;
-    r = get_string(s, "Account", &more->account);
+    r = settings_get_string(s, "Account", &more->account);
     if (r == 0)
-        r = get_path(s, "Socket", &more->socket, reterr);
+        r = settings_get_path(s, "Socket", &more->socket, reterr);
     if (r == 0)
-        r = get_string(s, "Owner", &more->owner);
+        r = settings_get_string(s, "Owner", &more->owner);
     return r;
 }
 
@@ -382,12 +142,12 @@ static int read_section(struct settings *st, const struct config_section *s,
     if (strcmp(s->name, "Roles") == 0)
         return read_roles(st, s);
     if (strcmp(s->name, "Deny") == 0)
-        return config_words(s, "Domain", add_word, &st->deny_domains);
+        return config_words(s, "Domain", settings_add_word, &st->deny_domains);
     if (strcmp(s->name, "Lacme") == 0)
         return read_lacme(st, s, reterr);
 
-    r = token_slot(st, s, &t);
-    return r ? r : read_token(t, s, reterr);
+    r = settings_token_slot(st, s, &t);
+    return r ? r : settings_token_read(t, s, reterr);
 }
 
 /* Whoever can write the configuration decides which module gets the PIN. */
@@ -470,19 +230,6 @@ static int read_dropins(struct settings *st, const char *dir,
     return r;
 }
 
-static int token_directory(const struct settings *st, struct settings_token *t)
-{
-    CLEANUP_BUF struct buf path = { 0 };
-    int r;
-
-    if (t->directory)
-        return 0;
-    r = buf_printf(&path, "%s/token/%s", st->state_dir, t->name);
-    if (r == 0)
-        t->directory = buf_take_str(&path);
-    return r;
-}
-
 static int set_defaults(struct settings *st, const char *dir)
 {
     CLEANUP_BUF struct buf path = { 0 };
@@ -494,19 +241,19 @@ static int set_defaults(struct settings *st, const char *dir)
     st->audit_max_size = 64ULL << 20;
     st->audit_keep = 30;
     st->audit_reserve = 16ULL << 20;
-    r = set_string(&st->dir, dir);
+    r = settings_set_string(&st->dir, dir);
     if (r == 0)
         r = buf_printf(&path, "%s/policy.d", dir);
     if (r == 0)
         st->policy_dir = buf_take_str(&path);
     if (r == 0)
-        r = set_string(&st->state_dir, "/var/lib/acme-guardian");
+        r = settings_set_string(&st->state_dir, "/var/lib/acme-guardian");
     if (r == 0)
-        r = set_string(&st->log_dir, "/var/log/acme-guardian");
+        r = settings_set_string(&st->log_dir, "/var/log/acme-guardian");
     if (r == 0)
-        r = set_string(&st->client_socket, SETTINGS_CLIENT_SOCKET);
+        r = settings_set_string(&st->client_socket, SETTINGS_CLIENT_SOCKET);
     if (r == 0)
-        r = set_string(&st->admin_socket, SETTINGS_ADMIN_SOCKET);
+        r = settings_set_string(&st->admin_socket, SETTINGS_ADMIN_SOCKET);
     return r;
 }
 
@@ -536,9 +283,9 @@ int settings_load(const char *dir, struct settings **ret, struct errmsg *reterr)
         return r;
     r = read_dropins(st, dir, reterr);
     for (size_t i = 0; r == 0 && i < st->n_tokens; i++) {
-        r = check_token(&st->tokens[i], reterr);
+        r = settings_token_check(&st->tokens[i], reterr);
         if (r == 0)
-            r = token_directory(st, &st->tokens[i]);
+            r = settings_token_directory(st, &st->tokens[i]);
     }
     if (r)
         return r;
@@ -556,26 +303,12 @@ const struct settings_token *settings_token(const struct settings *s,
     return NULL;
 }
 
-static void token_deinit(struct settings_token *t)
-{
-    free(t->name);
-    free(t->file);
-    free(t->module);
-    free(t->token_uri);
-    free(t->pin_arg);
-    strv_free(t->environment);
-    free(t->init_args);
-    free(t->key_prefix);
-    free(t->directory);
-    free(t->helper_socket);
-}
-
 struct settings *settings_free(struct settings *s)
 {
     if (!s)
         return NULL;
     for (size_t i = 0; i < s->n_tokens; i++)
-        token_deinit(&s->tokens[i]);
+        settings_token_deinit(&s->tokens[i]);
     for (size_t i = 0; i < s->n_lacmes; i++) {
         free(s->lacmes[i].name);
         free(s->lacmes[i].account);
@@ -590,13 +323,13 @@ struct settings *settings_free(struct settings *s)
     free(s->log_dir);
     free(s->client_socket);
     free(s->admin_socket);
-    strv_free(s->admin_users);
-    strv_free(s->admin_groups);
-    strv_free(s->ops_users);
-    strv_free(s->ops_groups);
-    strv_free(s->monitor_users);
-    strv_free(s->monitor_groups);
-    strv_free(s->deny_domains);
+    settings_strv_free(s->admin_users);
+    settings_strv_free(s->admin_groups);
+    settings_strv_free(s->ops_users);
+    settings_strv_free(s->ops_groups);
+    settings_strv_free(s->monitor_users);
+    settings_strv_free(s->monitor_groups);
+    settings_strv_free(s->deny_domains);
     free(s);
     return NULL;
 }
