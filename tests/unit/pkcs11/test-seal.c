@@ -228,6 +228,7 @@ static void test_an_attackers_header_is_refused(void **state)
         uint8_t value;
         const char *text;
     } rows[] = {
+        { 0, 'X', "does not begin" },
         { 11, 2, "version 2" },
         { 15, 0, "0 slots" },
         { 15, 9, "9 slots" },
@@ -374,13 +375,14 @@ static void test_a_key_of_another_store_is_named(void **state)
     assert_non_null(strstr(e.text, "another store id"));
 }
 
-static void test_lengths_inside_a_key_file_are_bounded(void **state)
+static void test_what_is_no_key_file_is_told_apart(void **state)
 {
     static const struct {
         size_t at;
         uint8_t value;
         const char *text;
     } rows[] = {
+        { 0, 'X', "does not begin" },
         { 32 + 3, TOKEN_LABEL_MAX + 1, "a label of 121" },
         { 32 + 3, 0, "a label of 0" },
         { 36 + 20 + 2, 3, "a public key of" }, /* 768 */
@@ -423,7 +425,7 @@ int main(void)
         cmocka_unit_test(test_every_octet_of_a_key_file_counts),
         cmocka_unit_test(test_key_file_of_any_other_length_is_refused),
         cmocka_unit_test(test_a_key_of_another_store_is_named),
-        cmocka_unit_test(test_lengths_inside_a_key_file_are_bounded),
+        cmocka_unit_test(test_what_is_no_key_file_is_told_apart),
     };
 
     return cmocka_run_group_tests(tests, init, NULL);

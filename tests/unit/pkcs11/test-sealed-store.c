@@ -192,6 +192,7 @@ static void test_nothing_is_overwritten(void **state)
     assert_int_equal(create(p, "another key file entirely", NULL, &e),
                      SEALED_E_EXISTS);
     assert_non_null(strstr(e.file, "store.header"));
+    assert_non_null(strstr(e.text, "never overwritten"));
     assert_int_equal(add(s, "k", "one", &e), 0);
     assert_int_equal(add(s, "k", "two", &e), SEALED_E_EXISTS);
     assert_int_equal(read_key(s, "k", "one", &e), 0);
@@ -250,6 +251,54 @@ static void test_a_directory_that_others_can_write_is_refused(void **state)
     }
 }
 
+static void put_header(const struct place *p, struct bytes content)
+{
+    CLEANUP_FD int fd = -1;
+    char path[192];
+
+    (void)snprintf(path, sizeof(path), "%s/store.header", p->dir);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, content.data, content.len), content.len);
+}
+
+static void test_where_there_is_no_store_it_is_said(void **state)
+{
+    struct place *p = *state;
+    struct sealed_store *s = NULL;
+    struct errmsg e = { 0 };
+    uint8_t large[SEAL_HEADER_MAX + 1] = { 0 };
+
+    assert_int_equal(sealed_store_open(p->dir, &s, &e), SEALED_E_NO_STORE);
+    assert_int_equal(create(p, CREDENTIAL, NULL, &e), 0);
+    put_header(p, (struct bytes){ large, sizeof(large) });
+    assert_int_equal(sealed_store_open(p->dir, &s, &e), SEAL_E_DAMAGED);
+}
+
+static void test_a_header_full_of_passphrases_takes_no_credential(void **state)
+{
+    struct place *p = *state;
+    CLEANUP_SEALED_STORE struct sealed_store *s = new_store(p);
+    CLEANUP_SECRET struct secret *master = secret_of("0123456789abcdef"
+                                                     "0123456789abcdef");
+    CLEANUP_SECRET struct secret *w = secret_of(PASSPHRASE);
+    const struct seal_limits cheap = { 1, 8192 };
+    struct seal_header h = { .n_slots = SEAL_SLOTS_MAX };
+    CLEANUP_BUF struct buf file = { 0 };
+    struct errmsg e = { 0 };
+
+    for (size_t i = 0; i < SEAL_SLOTS_MAX; i++)
+        assert_int_equal(seal_slot_wrap(h.store_id, SEAL_KIND_PASSPHRASE,
+                                        &cheap, w, master, &h.slots[i], &e),
+                         0);
+    assert_int_equal(seal_header_encode(&h, master, &file), 0);
+    put_header(p, buf_bytes(&file));
+    s = sealed_store_free(s);
+    assert_int_equal(sealed_store_open(p->dir, &s, &e), 0);
+    assert_int_equal(unlock(s, SEAL_KIND_PASSPHRASE, PASSPHRASE, &e), 0);
+    assert_int_equal(sealed_store_reseal(s, w, &e), SEALED_E_FULL);
+}
+
 static void rename_in(const struct place *p, const char *from, const char *to)
 {
     char a[192];
@@ -295,9 +344,10 @@ static void test_damage_is_named_with_its_file(void **state)
     struct errmsg e = { 0 };
 
     assert_int_equal(add(s, "k", "private", &e), 0);
-    flip(p, "k.key", 37); /* its label */
+    flip(p, "k.key", 36); /* its label */
     assert_int_equal(read_key(s, "k", "", &e), SEAL_E_DAMAGED);
     assert_non_null(strstr(e.file, "/k.key"));
+    assert_non_null(strstr(e.text, "not authentic"));
     flip(p, "store.header", 60);
     assert_int_equal(sealed_store_open(p->dir, &again, &e), SEAL_E_DAMAGED);
     assert_non_null(strstr(e.file, "/store.header"));
@@ -468,6 +518,8 @@ int main(void)
         TEST(test_weak_secrets_leave_no_store),
         TEST(test_files_are_the_owners_alone),
         TEST(test_a_directory_that_others_can_write_is_refused),
+        TEST(test_where_there_is_no_store_it_is_said),
+        TEST(test_a_header_full_of_passphrases_takes_no_credential),
         TEST(test_a_renamed_key_is_found_out),
         TEST(test_damage_is_named_with_its_file),
         TEST(test_reseal_changes_the_credential_and_nothing_else),

@@ -230,6 +230,7 @@ static void test_a_locked_store_asks_for_login(void **state)
     assert_int_equal(e.cure, BACKEND_CURE_LOGIN);
     assert_int_equal(login(t, CREDENTIAL, &e), TOKEN_S_OK);
     assert_int_equal(ops()->find(t->s, "k", &key, &e), TOKEN_S_NO_KEY);
+    assert_string_equal(e.text, "no key is labelled k");
 }
 
 static void test_a_reseal_counts_at_the_next_login(void **state)
@@ -353,6 +354,49 @@ static void test_a_damaged_key_is_unfit_and_still_listed(void **state)
                      TOKEN_S_EXISTS);
 }
 
+/* Not by tampering: as a later version might have written it. */
+static void test_a_key_that_openssl_cannot_read_is_unfit(void **state)
+{
+    struct bench *t = *state;
+    CLEANUP_SEALED_STORE struct sealed_store *store = NULL;
+    CLEANUP_SECRET struct secret *credential = secret_of(CREDENTIAL);
+    CLEANUP_SECRET struct secret *junk = secret_of("no PKCS#8");
+    const struct seal_key key = { "k", TOKEN_ALG_ES256, "public", 6 };
+    struct backend_error e = { 0 };
+    struct backend_key got;
+    struct errmsg text = { 0 };
+
+    assert_int_equal(sealed_store_open(t->dir, &store, &text), 0);
+    assert_int_equal(
+        sealed_store_unlock(store, SEAL_KIND_UNSET, credential, &text), 0);
+    assert_int_equal(sealed_store_add(store, &key, junk, &text), 0);
+    assert_int_equal(ops()->find(t->s, "k", &got, &e), TOKEN_S_KEY_UNFIT);
+    assert_non_null(strstr(e.text, "none that we sign with"));
+}
+
+static void test_long_labels_are_told_apart(void **state)
+{
+    struct bench *t = *state;
+    char label[TOKEN_LABEL_MAX + 1];
+    char uri[TOKEN_LABEL_MAX + 32];
+    struct backend_error e = { 0 };
+    struct backend_key got;
+
+    memset(label, 'x', sizeof(label) - 1);
+    label[sizeof(label) - 1] = '\0';
+    (void)generate(t, label, TOKEN_ALG_ES256);
+    (void)snprintf(uri, sizeof(uri), "pkcs11:object=%s", label);
+    assert_int_equal(ops()->find_uri(t->s, uri, &got, &e), TOKEN_S_OK);
+    (void)snprintf(uri, sizeof(uri), "pkcs11:object=%sx", label);
+    assert_int_equal(ops()->find_uri(t->s, uri, &got, &e), TOKEN_S_NO_KEY);
+    /* As a file name these would be three times as long. */
+    memset(label, '/', sizeof(label) - 1);
+    assert_int_equal(ops()->find(t->s, label, &got, &e), TOKEN_S_NO_KEY);
+    assert_int_equal(ops()->generate(t->s, label, TOKEN_ALG_ES256, 0, &got, &e),
+                     TOKEN_S_UNSUPPORTED);
+    assert_non_null(strstr(e.text, "file name"));
+}
+
 static void test_listing_goes_on_where_it_stopped(void **state)
 {
     struct bench *t = *state;
@@ -427,6 +471,8 @@ int main(void)
         OPEN(test_a_replaced_key_does_not_sign_for_the_old_one),
         OPEN(test_a_session_opens_more_keys_than_it_keeps),
         OPEN(test_a_damaged_key_is_unfit_and_still_listed),
+        OPEN(test_a_key_that_openssl_cannot_read_is_unfit),
+        OPEN(test_long_labels_are_told_apart),
         OPEN(test_listing_goes_on_where_it_stopped),
         OPEN(test_uris_name_keys_by_object_and_id),
     };
