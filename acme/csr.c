@@ -197,7 +197,7 @@ static int key_read_type(EVP_PKEY *key, X509_PUBKEY *spki, struct csr *csr,
 }
 
 /* The key anew, so that a parameter too many is seen. */
-static int key_check_spki(EVP_PKEY *key, X509_PUBKEY *spki, struct csr *csr,
+static int key_check_spki(EVP_PKEY *key, X509_PUBKEY *spki,
                           struct refusal *ret_refusal)
 {
     uint8_t *given = NULL, *anew = NULL;
@@ -206,7 +206,6 @@ static int key_check_spki(EVP_PKEY *key, X509_PUBKEY *spki, struct csr *csr,
     struct bytes der = { given, given_len > 0 ? (size_t)given_len : 0 };
     bool same = der_same(der, anew_len, anew);
 
-    crypto_hash_sha256(csr->spki_sha256, der.data, der.len);
     OPENSSL_free(given);
     OPENSSL_free(anew);
     if (!same)
@@ -217,7 +216,7 @@ static int key_check_spki(EVP_PKEY *key, X509_PUBKEY *spki, struct csr *csr,
 /* RFC 8555 section 11.1. */
 static int key_check_not_account(EVP_PKEY *key,
                                  const struct acme_account *account,
-                                 struct refusal *ret_refusal)
+                                 struct csr *csr, struct refusal *ret_refusal)
 {
     struct jwk jwk;
     int r;
@@ -225,6 +224,8 @@ static int key_check_not_account(EVP_PKEY *key,
     r = evp_key_to_jwk(key, &jwk);
     if (r < 0)
         return r;
+    if (r == 0)
+        csr->key = jwk;
     if (r == 0 && jwk_eq(&jwk, &account->jwk))
         return refuse(ret_refusal, REASON_ACCOUNT_KEY, "the account's own");
     return 0;
@@ -241,10 +242,10 @@ static int csr_read_key(X509_REQ *req, const struct acme_account *account,
     r = key_read_type(key, spki, csr, ret_refusal);
     if (r)
         return r;
-    r = key_check_spki(key, spki, csr, ret_refusal);
+    r = key_check_spki(key, spki, ret_refusal);
     if (r)
         return r;
-    r = key_check_not_account(key, account, ret_refusal);
+    r = key_check_not_account(key, account, csr, ret_refusal);
     if (r)
         return r;
     return csr_check_signature(req, key, ret_refusal);

@@ -29,7 +29,7 @@ struct csr {
     bool other_subject; /* a subject attribute other than CN: Subject=any */
     char **extensions;  /* dotted OIDs outside the standard set, NULL-ended;
                            each needs CsrExtensions=. May be NULL. */
-    uint8_t spki_sha256[32];
+    struct jwk key; /* of a kind that accounts may have; else type is UNSET */
 };
 
 /**

@@ -59,6 +59,16 @@ static size_t accounts_place(const struct accounts *a, const char *name,
     return lo;
 }
 
+struct account *accounts_find_key(const struct accounts *a,
+                                  const struct jwk *key)
+{
+    for (size_t i = 0; i < a->n; i++) {
+        if (jwk_eq(&a->items[i]->row.acme.jwk, key))
+            return a->items[i];
+    }
+    return NULL;
+}
+
 /* Takes the row over on success. */
 static int accounts_insert(struct guardian *g, struct store_account *row,
                            struct account **ret)

@@ -32,6 +32,10 @@ void accounts_deinit(struct accounts *a);
 
 struct account *accounts_find(const struct accounts *a, const char *name);
 
+/* accounts_find_key() - the account that has this key, or NULL. */
+struct account *accounts_find_key(const struct accounts *a,
+                                  const struct jwk *key);
+
 /* accounts_add() - registry first, then memory. STORE_E_EXISTS. */
 int accounts_add(struct guardian *g, const struct store_account *row,
                  struct account **ret) MUST_CHECK;

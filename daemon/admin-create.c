@@ -54,17 +54,6 @@ static void create_fail_token(struct create *c, const struct token_answer *a)
     create_free(c);
 }
 
-/* The account that has this key already, or NULL. */
-static const struct account *find_key(const struct guardian *g,
-                                      const struct jwk *jwk)
-{
-    for (size_t i = 0; i < g->accounts.n; i++) {
-        if (jwk_eq(&g->accounts.items[i]->row.acme.jwk, jwk))
-            return g->accounts.items[i];
-    }
-    return NULL;
-}
-
 static const char *create_add(struct create *c)
 {
     struct account *a = NULL;
@@ -124,7 +113,7 @@ static void create_take_key(struct create *c, struct token_key *key)
                           "the key on the token is of another kind");
         return;
     }
-    other = find_key(c->guardian, &acme->jwk);
+    other = accounts_find_key(&c->guardian->accounts, &acme->jwk);
     if (other) {
         (void)snprintf(text, sizeof(text), "account %s has this key",
                        other->row.acme.name);

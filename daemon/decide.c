@@ -43,6 +43,18 @@ int decide_state(const struct guardian *g, const struct peer *peer,
     return 0;
 }
 
+int decide_csr_key(const struct accounts *accounts,
+                   const struct acme_request *request,
+                   struct refusal *ret_refusal)
+{
+    const struct jwk *key = &request->csr.key;
+
+    if (request->op == ACME_OP_FINALIZE && accounts_find_key(accounts, key))
+        return refuse(ret_refusal, REASON_ACCOUNT_KEY, "%s",
+                      "the key of an account");
+    return 0;
+}
+
 /* Requests whose outcome at the CA depends on the key that the client has in
  * mind: a key authorization was or will be computed from it. */
 static bool depends_on_key(enum acme_op op)
@@ -160,6 +172,8 @@ static int decide_judge(struct decision *d, struct refusal *ret_refusal)
                       account_status_name(account_status(a)));
     r = acme_request_read(&a->row.acme, d->in.protected_b64, d->in.payload_b64,
                           &d->request, ret_refusal);
+    if (r == 0)
+        r = decide_csr_key(&d->guardian->accounts, d->request, ret_refusal);
     if (r == 0)
         r = decide_state(d->guardian, d->in.peer, a, ret_refusal);
     if (r == 0)

@@ -54,5 +54,18 @@ int decide_state(const struct guardian *g, const struct peer *peer,
                  const struct account *a,
                  struct refusal *ret_refusal) MUST_CHECK;
 
+/**
+ * decide_csr_key() - is the key to be certified nobody's account key?
+ *
+ * Whoever can have a CSR signed by an account's key has that key elsewhere;
+ * a certificate for it would let the account be taken for a server (RFC 8555
+ * section 11.1). The reader knows the one account only, this all of them.
+ *
+ * Return: 0; REFUSED (account-key).
+ */
+int decide_csr_key(const struct accounts *accounts,
+                   const struct acme_request *request,
+                   struct refusal *ret_refusal) MUST_CHECK;
+
 /* decide_rule() - "FILE:LINE" appended; nothing for no rule. */
 int decide_rule(const struct policy_ruleset *rule, struct buf *ret) MUST_CHECK;

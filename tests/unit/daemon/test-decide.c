@@ -29,10 +29,45 @@ static void test_the_policy_is_told_who_and_when(void **state)
     assert_true(caller.now >= before && caller.now <= time(NULL));
 }
 
+/* Also of another account of ours than the one that orders. */
+static void test_no_account_key_is_certified(void **state)
+{
+    static const struct {
+        enum acme_op op;
+        uint8_t key;
+        int want;
+    } cases[] = {
+        { ACME_OP_FINALIZE, 1, REFUSED }, { ACME_OP_FINALIZE, 2, REFUSED },
+        { ACME_OP_FINALIZE, 3, 0 },       { ACME_OP_ORDER, 2, 0 },
+        { ACME_OP_REVOKE, 0, 0 },
+    };
+    struct account a[2] = { 0 };
+    struct account *items[] = { &a[0], &a[1] };
+    const struct accounts accounts = { .items = items, .n = ARRAY_LEN(items) };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(a); i++)
+        a[i].row.acme.jwk =
+            (struct jwk){ .type = JWK_TYPE_P256, .x = { (uint8_t)(i + 1) } };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct acme_request rq = {
+            .op = cases[i].op,
+            .csr.key = { .type = JWK_TYPE_P256, .x = { cases[i].key } },
+        };
+        struct refusal refusal = { 0 };
+
+        assert_int_equal(decide_csr_key(&accounts, &rq, &refusal),
+                         cases[i].want);
+        assert_int_equal(refusal.reason,
+                         cases[i].want ? REASON_ACCOUNT_KEY : REASON_UNSET);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_policy_is_told_who_and_when),
+        cmocka_unit_test(test_no_account_key_is_certified),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
