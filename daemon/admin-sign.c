@@ -3,12 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "acme/b64url.h"
 #include "acme/request.h"
 #include "daemon/admin-call.h"
 #include "daemon/params.h"
+#include "daemon/sha256.h"
 
 /*
  * The guardian's own requests: registering and deactivating an account. The
@@ -88,8 +87,9 @@ static void own_sign(struct guardian *g, struct varlink_call *call,
         r = own_compose(o, &a->row.acme, p->by_jwk, p->nonce, p->url,
                         p->payload);
     }
-    if (r || EVP_Digest(o->input.data, o->input.len, digest, NULL, EVP_sha256(),
-                        NULL) != 1) {
+    if (r == 0)
+        r = sha256_digest(g->sha256, buf_bytes(&o->input), digest);
+    if (r) {
         admin_error_busy(call);
         if (o)
             own_free(o);

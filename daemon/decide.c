@@ -5,10 +5,9 @@
 #include <string.h>
 #include <time.h>
 
-#include <openssl/evp.h>
-
 #include "daemon/decision.h"
 #include "daemon/quota.h"
+#include "daemon/sha256.h"
 
 struct policy_caller decide_caller(const struct peer *peer, const char *socket)
 {
@@ -105,8 +104,12 @@ static int decide_policy(struct decision *d, struct refusal *ret_refusal)
     const struct guardian *g = d->guardian;
     struct policy_caller caller = decide_caller(d->in.peer, d->in.socket);
     struct policy_verdict v = { 0 };
-    int r;
+    int r = 0;
 
+    if (d->request->op == ACME_OP_ORDER)
+        r = sha256_digest(g->sha256, d->in.payload_b64, d->payload_sha256);
+    if (r)
+        return r;
     r = policy_eval(g->policy, &caller, &g->names.policy,
                     &d->in.account->row.acme, d->request, decide_quota, d, &v);
     if (r)
@@ -124,13 +127,6 @@ static int decide_policy(struct decision *d, struct refusal *ret_refusal)
         return refuse(ret_refusal, v.reason, "%s",
                       v.identifier ? v.identifier : "");
     return 0;
-}
-
-static int sha256(struct bytes b, uint8_t ret[static 32])
-{
-    return EVP_Digest(b.data, b.len, ret, NULL, EVP_sha256(), NULL) == 1
-               ? 0
-               : -ENOMEM;
 }
 
 /* The octets that would be signed. */
@@ -152,9 +148,8 @@ static int decide_compose(struct decision *d, struct refusal *ret_refusal)
     if (r == 0)
         r = buf_append(&d->input, payload.data, payload.len);
     if (r == 0)
-        r = sha256(buf_bytes(&d->input), d->input_sha256);
-    if (r == 0)
-        r = sha256(payload, d->payload_sha256);
+        r = sha256_digest(d->guardian->sha256, buf_bytes(&d->input),
+                          d->input_sha256);
     return r;
 }
 

@@ -12,6 +12,7 @@
 #include "daemon/message-ids.h"
 #include "daemon/notify.h"
 #include "daemon/reload.h"
+#include "daemon/spin.h"
 
 /* Longer than a token's default Timeout= would only make systemd impatient. */
 #define STOP_MS 10000
@@ -92,6 +93,18 @@ static int on_terminate(sd_event_source *s, const struct signalfd_siginfo *si,
     return 0;
 }
 
+static int guardian_loop(struct guardian *g)
+{
+    int r = 0;
+
+    while (r >= 0 && sd_event_get_state(g->event) != SD_EVENT_FINISHED) {
+        r = sd_event_run(g->event, UINT64_MAX);
+        if (r >= 0)
+            r = spin_after_turn(g);
+    }
+    return r < 0 ? r : 0;
+}
+
 int guardian_run(struct guardian *g)
 {
     int r;
@@ -107,6 +120,5 @@ int guardian_run(struct guardian *g)
         return r;
     notify_ready("ready");
     guardian_tell_status(g);
-    r = sd_event_loop(g->event);
-    return r < 0 ? r : 0;
+    return guardian_loop(g);
 }

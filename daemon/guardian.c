@@ -15,6 +15,7 @@
 #include "daemon/message-ids.h"
 #include "daemon/quota.h"
 #include "daemon/reload.h"
+#include "daemon/sha256.h"
 #include "daemon/signer.h"
 
 #define AUDIT_RETRY_MS 5000
@@ -199,6 +200,8 @@ static int guardian_setup(struct guardian *g, struct errmsg *reterr)
         r = guardian_open_store(g, reterr);
     if (r == 0)
         r = quota_new(&g->quota);
+    if (r == 0)
+        r = sha256_new(&g->sha256);
     if (r)
         return r;
     guardian_open_audit(g);
@@ -245,6 +248,7 @@ struct guardian *guardian_free(struct guardian *g)
     audit_close(g->audit);
     policy_set_free(g->policy);
     quota_free(g->quota);
+    sha256_free(g->sha256);
     accounts_deinit(&g->accounts);
     suspend_deinit(&g->suspend);
     store_close(g->store);

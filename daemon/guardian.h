@@ -18,6 +18,12 @@
 struct admin_watch;
 struct lacme;
 struct quota;
+struct sha256;
+
+/* How often looking in vain was skipped, and will be (daemon/spin.c). */
+struct spin_state {
+    unsigned skip, pause;
+};
 
 struct guardian_options {
     const char *config_dir;
@@ -47,6 +53,7 @@ struct guardian {
     struct errmsg policy_error; /* of the last attempt; empty: it was good */
     int64_t policy_loaded_s;
     struct quota *quota;
+    struct sha256 *sha256;
 
     struct audit *audit;       /* NULL: see audit_error */
     struct errmsg audit_error; /* empty: it could be opened */
@@ -59,6 +66,7 @@ struct guardian {
     sd_event_source *stop_timer;
     bool stopping;
     struct log_limit log_granted, log_denied;
+    struct spin_state spin_token, spin_client;
     uint64_t n_no_rule; /* requests of callers that no rule set matches */
 };
 
