@@ -117,22 +117,15 @@ static const char *method_prefix(const struct ctl_daemon *d)
                                          : "org.acmeguardian.Signer.";
 }
 
-int ctl_daemon_call_within(struct ctl_daemon *d, const char *method,
-                           json_t *parameters, int timeout_ms, json_t **ret)
+static int call_text(struct ctl_daemon *d, const char *method, const char *name,
+                     const char *parameters, int timeout_ms, json_t **ret)
 {
-    CLEANUP_BUF struct buf name = { 0 };
-    CLEANUP_FREE char *text = NULL;
     CLEANUP_FREE char *error = NULL;
     json_t *answer = NULL;
     int code = CTL_EXIT_DONE;
     int r;
 
-    text = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
-    json_decref(parameters);
-    r = text ? buf_printf(&name, "%s%s", method_prefix(d), method) : -ENOMEM;
-    if (r)
-        return ctl_fail_errno(r, method);
-    r = varlink_client_call(d->client, buf_str(&name), bytes_from_str(text),
+    r = varlink_client_call(d->client, name, bytes_from_str(parameters),
                             timeout_ms, &error, &answer);
     if (r)
         return d->quiet ? CTL_EXIT_UNAVAILABLE : report_transport(d, method, r);
@@ -146,10 +139,44 @@ int ctl_daemon_call_within(struct ctl_daemon *d, const char *method,
     return code;
 }
 
+int ctl_daemon_call_within(struct ctl_daemon *d, const char *method,
+                           json_t *parameters, int timeout_ms, json_t **ret)
+{
+    CLEANUP_BUF struct buf name = { 0 };
+    CLEANUP_FREE char *text = NULL;
+    int r;
+
+    text = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
+    json_decref(parameters);
+    r = text ? buf_printf(&name, "%s%s", method_prefix(d), method) : -ENOMEM;
+    if (r)
+        return ctl_fail_errno(r, method);
+    return call_text(d, method, buf_str(&name), text, timeout_ms, ret);
+}
+
 int ctl_daemon_call(struct ctl_daemon *d, const char *method,
                     json_t *parameters, json_t **ret)
 {
     return ctl_daemon_call_within(d, method, parameters, CTL_CALL_MS, ret);
+}
+
+static int watch(struct ctl_daemon *d, const char *method, const char *name,
+                 int (*fn)(const json_t *parameters, void *userdata),
+                 void *userdata)
+{
+    CLEANUP_FREE char *error = NULL;
+    json_t *answer = NULL;
+    int code = CTL_EXIT_DONE;
+    int r;
+
+    r = varlink_client_more(d->client, name, bytes_from_str("{}"), fn, userdata,
+                            &error, &answer);
+    if (r < 0)
+        code = report_transport(d, method, r);
+    else if (error)
+        code = ctl_error_report(d->context, error, answer);
+    json_decref(answer);
+    return code;
 }
 
 int ctl_daemon_watch(struct ctl_daemon *d, const char *method,
@@ -157,22 +184,11 @@ int ctl_daemon_watch(struct ctl_daemon *d, const char *method,
                      void *userdata)
 {
     CLEANUP_BUF struct buf name = { 0 };
-    CLEANUP_FREE char *error = NULL;
-    json_t *answer = NULL;
-    int code = CTL_EXIT_DONE;
     int r;
 
     r = buf_printf(&name, "%s%s", method_prefix(d), method);
-    if (r)
-        return ctl_fail_errno(r, method);
-    r = varlink_client_more(d->client, buf_str(&name), bytes_from_str("{}"), fn,
-                            userdata, &error, &answer);
-    if (r < 0)
-        code = report_transport(d, method, r);
-    else if (error)
-        code = ctl_error_report(d->context, error, answer);
-    json_decref(answer);
-    return code;
+    return r ? ctl_fail_errno(r, method)
+             : watch(d, method, buf_str(&name), fn, userdata);
 }
 
 static int once(const struct ctl_context *c, enum ctl_socket socket, bool quiet,

@@ -6,10 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-struct ctl_row {
-    char *cells[CTL_TABLE_COLUMNS_MAX];
-};
-
 void ctl_print_json(json_t *value)
 {
     if (!value || json_dumpf(value, stdout, JSON_COMPACT) != 0)
@@ -20,43 +16,37 @@ void ctl_print_json(json_t *value)
 
 void ctl_table_deinit(struct ctl_table *t)
 {
-    for (size_t i = 0; i < t->n_rows; i++) {
-        for (unsigned c = 0; c < CTL_TABLE_COLUMNS_MAX; c++)
-            free(t->rows[i].cells[c]);
-    }
-    free(t->rows);
+    json_decref(t->rows);
     *t = (struct ctl_table){ 0 };
 }
 
-static char *table_cell(const char *text)
+/* Not checked for UTF-8: names of files need not be. */
+static json_t *table_cell(const char *text)
 {
-    char *cell = strdup(text && *text ? text : "-");
+    CLEANUP_FREE char *cell = strdup(text && *text ? text : "-");
 
-    for (char *p = cell; p && *p; p++) {
+    if (!cell)
+        return NULL;
+    for (char *p = cell; *p; p++) {
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             *p = '?';
     }
-    return cell;
+    return json_string_nocheck(cell);
 }
 
 void ctl_table_row(struct ctl_table *t, const char *const *cells, size_t n)
 {
-    struct ctl_row *rows;
+    json_t *row = json_array();
 
     assert(n == t->n_columns);
-    rows = reallocarray(t->rows, t->n_rows + 1, sizeof(*rows));
-    if (!rows) {
-        t->failed = true;
-        return;
-    }
-    t->rows = rows;
-    rows[t->n_rows] = (struct ctl_row){ { NULL } };
+    if (!t->rows)
+        t->rows = json_array();
     for (size_t c = 0; c < n; c++) {
-        rows[t->n_rows].cells[c] = table_cell(cells[c]);
-        if (!rows[t->n_rows].cells[c])
+        if (json_array_append_new(row, table_cell(cells[c])) < 0)
             t->failed = true;
     }
-    t->n_rows++;
+    if (json_array_append_new(t->rows, row) < 0)
+        t->failed = true;
 }
 
 void ctl_table_pair(struct ctl_table *t, const char *name, const char *value)
@@ -90,29 +80,44 @@ static int display_width(const char *text)
     return n;
 }
 
+static const char *cell_at(const struct ctl_table *t, size_t row, unsigned c)
+{
+    return json_string_value(json_array_get(json_array_get(t->rows, row), c));
+}
+
+static int format_row(const struct ctl_table *t, size_t row,
+                      const int widths[static CTL_TABLE_COLUMNS_MAX],
+                      struct buf *b)
+{
+    int r = 0;
+
+    for (unsigned c = 0; r == 0 && c < t->n_columns; c++) {
+        const char *cell = cell_at(t, row, c);
+        int pad = widths[c] - display_width(cell) + 2;
+
+        r = c + 1 < t->n_columns ? buf_printf(b, "%s%*s", cell, pad, "")
+                                 : buf_printf(b, "%s\n", cell);
+    }
+    return r;
+}
+
 int ctl_table_format(const struct ctl_table *t, struct buf *b)
 {
     int widths[CTL_TABLE_COLUMNS_MAX] = { 0 };
+    size_t n_rows = json_array_size(t->rows);
     int r = 0;
 
     if (t->failed)
         return -ENOMEM;
-    for (size_t i = 0; i < t->n_rows; i++) {
+    for (size_t i = 0; i < n_rows; i++) {
         for (unsigned c = 0; c + 1 < t->n_columns; c++) {
-            int n = display_width(t->rows[i].cells[c]);
+            int n = display_width(cell_at(t, i, c));
 
             widths[c] = n > widths[c] ? n : widths[c];
         }
     }
-    for (size_t i = 0; i < t->n_rows; i++) {
-        for (unsigned c = 0; r == 0 && c < t->n_columns; c++) {
-            const char *cell = t->rows[i].cells[c];
-            int pad = widths[c] - display_width(cell) + 2;
-
-            r = c + 1 < t->n_columns ? buf_printf(b, "%s%*s", cell, pad, "")
-                                     : buf_printf(b, "%s\n", cell);
-        }
-    }
+    for (size_t i = 0; r == 0 && i < n_rows; i++)
+        r = format_row(t, i, widths, b);
     return r;
 }
 

@@ -19,8 +19,7 @@ void ctl_print_json(json_t *value);
  */
 struct ctl_table {
     unsigned n_columns;
-    struct ctl_row *rows;
-    size_t n_rows;
+    json_t *rows; /* arrays of strings */
     bool failed;
 };
 #define CLEANUP_CTL_TABLE CLEANUP(ctl_table_deinit)

@@ -49,7 +49,7 @@ static int serve(int fd, const struct net_http_options *options)
     }
 }
 
-static void child_main(int fd, const struct net_http_options *options)
+_Noreturn static void child_main(int fd, const struct net_http_options *options)
 {
     /* Whoever started us with 0, 1 or 2 closed: not in their place. */
     int high = fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -59,24 +59,35 @@ static void child_main(int fd, const struct net_http_options *options)
     _exit(serve(high, options));
 }
 
+static int fork_child(const struct net_http_options *options, int *ret_fd,
+                      pid_t *ret_pid)
+{
+    int pair[2];
+    pid_t pid;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    pid = fork();
+    if (pid == 0)
+        child_main(pair[1], options);
+    *ret_fd = pair[0];
+    *ret_pid = pid;
+    close(pair[1]);
+    return pid < 0 ? -EAGAIN : 0;
+}
+
 int net_child_start(const struct net_http_options *options,
                     struct net_child **ret)
 {
     CLEANUP_NET_CHILD struct net_child *n = calloc(1, sizeof(*n));
-    int pair[2];
+    int r;
 
     if (!n)
         return -ENOMEM;
     *n = (struct net_child){ .fd = -1, .timeout_s = options->timeout_s };
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return -errno;
-    n->fd = pair[0];
-    n->pid = fork();
-    if (n->pid == 0)
-        child_main(pair[1], options);
-    close(pair[1]);
-    if (n->pid < 0)
-        return -errno;
+    r = fork_child(options, &n->fd, &n->pid);
+    if (r)
+        return r;
     *ret = TAKE_PTR(n);
     return 0;
 }
