@@ -463,6 +463,19 @@ static int set_up(struct supervisor *v)
     return 0;
 }
 
+static void tear_down(struct supervisor *v)
+{
+    end_children(v);
+    for (unsigned i = 0; i < v->n_children; i++)
+        close(v->children[i].control);
+    (void)munmap(v->shared, sizeof(*v->shared));
+    free(v->request);
+    close(v->outlog.fd);
+    close(v->output);
+    close(v->signals);
+    close(v->connection);
+}
+
 int supervise(const struct settings *settings,
               const struct settings_token *token, int connection,
               bool unseparated)
@@ -485,7 +498,6 @@ int supervise(const struct settings *settings,
     start_first(&v, false);
     while (code == NOT_YET)
         code = turn(&v);
-    end_children(&v);
-    free(v.request);
+    tear_down(&v);
     return code;
 }

@@ -13,6 +13,9 @@ import traceback
 
 from token_wire import Helper, Key
 
+# A crash has to look like one under the sanitizers, too.
+os.environ.setdefault("ASAN_OPTIONS", "handle_segv=0")
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build"))
 HELPER = BUILD / "pkcs11/acme-guardian-token"
