@@ -27,6 +27,17 @@ struct buf {
 
 #define CLEANUP_BUF CLEANUP(buf_deinit)
 
+/* bytes_unconst() - for interfaces without const that do not write. */
+static inline void *bytes_unconst(struct bytes b)
+{
+    union {
+        const uint8_t *borrowed;
+        void *plain;
+    } u = { b.data };
+
+    return u.plain;
+}
+
 struct bytes bytes_from_str(const char *s);
 bool bytes_eq(struct bytes a, struct bytes b);
 bool bytes_eq_str(struct bytes a, const char *s);

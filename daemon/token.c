@@ -234,7 +234,10 @@ void token_send(struct token *t, const struct token_ask *ask, token_done_fn fn,
     t->next_id++;
     e->fn = fn;
     e->userdata = userdata;
-    e->deadline_us = token_now(t) + t->o.settings->timeout_ms * 1000 + 1000000;
+    e->deadline_us =
+        token_now(t) + 1000000 +
+        t->o.settings->timeout_ms * 1000 *
+            (ask->op == TOKEN_OP_GENERATE ? TOKEN_GENERATE_TIMEOUTS : 1);
     if (token_is_hopeless(t, e)) {
         token_fail(t, e, -EHOSTDOWN, t->text);
         return;

@@ -21,6 +21,8 @@
 #define TOKEN_SIGNATURE_MAX 512
 #define TOKEN_SPKI_MAX 600
 #define TOKEN_TEXT_MAX 256
+/* Making a key takes long on a card: as many times Timeout=, at both ends. */
+#define TOKEN_GENERATE_TIMEOUTS 6
 #define TOKEN_LIST_MAX 64 /* keys in one TOKEN_OP_LIST answer */
 
 enum token_op {

@@ -13,9 +13,6 @@
 #include "pkcs11/signature.h"
 #include "pkcs11/wire.h"
 
-/* Making a key takes long on a card: it may take this many times Timeout=. */
-#define GENERATE_TIMEOUTS 6
-
 /* One request on its way: what the functions under the ladder see. */
 struct request {
     struct answerer *a;
@@ -308,7 +305,7 @@ static const struct {
     [TOKEN_OP_LIST] = { answer_list, 1 },
     [TOKEN_OP_FIND] = { answer_find, 1 },
     [TOKEN_OP_FIND_URI] = { answer_find_uri, 1 },
-    [TOKEN_OP_GENERATE] = { answer_generate, GENERATE_TIMEOUTS },
+    [TOKEN_OP_GENERATE] = { answer_generate, TOKEN_GENERATE_TIMEOUTS },
     [TOKEN_OP_SIGN] = { answer_sign, 1 },
     [TOKEN_OP_DESTROY] = { answer_destroy, 1 },
 };

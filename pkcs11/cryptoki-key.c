@@ -69,7 +69,7 @@ enum token_result cryptoki_find(struct backend_session *s, const char *label,
 {
     char copy[TOKEN_LABEL_MAX + 8];
     CK_ATTRIBUTE by_label = { CKA_LABEL, copy, strlen(label) };
-    struct backend_key key;
+    struct backend_key key = { 0 };
     enum token_result r;
 
     memcpy(copy, label, strlen(label) + 1);
@@ -90,7 +90,8 @@ enum token_result cryptoki_find_uri(struct backend_session *s, const char *text,
     CLEANUP_TOKEN_URI P11KitUri *uri = NULL;
     CK_ATTRIBUTE template[2];
     CK_ULONG n = 0;
-    struct backend_key key, by_label;
+    struct backend_key key = { 0 };
+    struct backend_key by_label;
     enum token_result r = key_uri_parse(text, &uri, reterr);
 
     if (r != TOKEN_S_OK)

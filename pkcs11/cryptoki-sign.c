@@ -41,7 +41,7 @@ static int prepare(const struct backend_session *s, uint32_t alg,
 {
     /* The message as it is; PKCS#11 has no const. */
     struct operation whole = { { CKM_EDDSA, NULL, 0 },
-                               (uint8_t *)(uintptr_t)input.data,
+                               bytes_unconst(input),
                                input.len };
 
     switch (alg) {

@@ -7,6 +7,7 @@
  */
 #include "pkcs11/cryptoki.h"
 
+#include <assert.h>
 #include <dlfcn.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -51,6 +52,7 @@ static enum token_result initialise(struct backend *b,
     };
     CK_RV rv;
 
+    assert(b->f);
     /* An empty pReserved is refused by some: NULL when there is nothing. */
     init.args.pReserved = b->settings->init_args;
     rv = b->f->C_Initialize(&init.args);

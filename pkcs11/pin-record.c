@@ -184,7 +184,7 @@ static bool any_failed(const struct record *record)
 int pin_record_check(int dir_fd, const struct secret *pin,
                      enum pin_record_state *ret, struct errmsg *reterr)
 {
-    struct record record;
+    struct record record = { 0 };
     const struct entry *e;
     int r = load(dir_fd, &record);
 
@@ -204,7 +204,7 @@ int pin_record_check(int dir_fd, const struct secret *pin,
 int pin_record_begin(int dir_fd, const struct secret *pin,
                      struct errmsg *reterr)
 {
-    struct record record;
+    struct record record = { 0 };
     struct entry *e;
     int r = load(dir_fd, &record);
 
@@ -242,7 +242,7 @@ static void settle(struct record *record, struct entry *e,
 int pin_record_end(int dir_fd, const struct secret *pin,
                    enum pin_record_outcome outcome, struct errmsg *reterr)
 {
-    struct record record;
+    struct record record = { 0 };
     struct entry *e;
     int r = load(dir_fd, &record);
 
@@ -259,7 +259,7 @@ int pin_record_end(int dir_fd, const struct secret *pin,
 int pin_record_unanswered(const char *directory, struct errmsg *reterr)
 {
     CLEANUP_FD int fd = -1;
-    struct record record;
+    struct record record = { 0 };
     int r = pin_record_open(directory, &fd, reterr);
 
     if (r)

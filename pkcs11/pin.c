@@ -81,13 +81,12 @@ static int spawn_ask(const char *name, int out, pid_t *ret)
 {
     char prompt[128];
     char id[64];
-    char *argv[] = { (char *)(uintptr_t)ASK_PROGRAM,
-                     (char *)(uintptr_t) "--no-tty",
-                     (char *)(uintptr_t) "--timeout=0",
-                     id,
-                     prompt,
-                     NULL };
-    char *envp[] = { (char *)(uintptr_t) "PATH=/usr/bin:/bin", NULL };
+    char program[] = ASK_PROGRAM;
+    char no_tty[] = "--no-tty";
+    char no_timeout[] = "--timeout=0";
+    char path[] = "PATH=/usr/bin:/bin";
+    char *argv[] = { program, no_tty, no_timeout, id, prompt, NULL };
+    char *envp[] = { path, NULL };
     posix_spawn_file_actions_t actions;
     int r;
 
@@ -113,7 +112,7 @@ static enum token_result ask(const char *name, struct secret **ret,
     enum token_result result;
     int fds[2];
     int status = 0;
-    pid_t pid;
+    pid_t pid = -1;
     int r;
 
     if (pipe2(fds, O_CLOEXEC) < 0)

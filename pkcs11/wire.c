@@ -110,7 +110,7 @@ int wire_reply(int fd, uint64_t id, const struct backend_error *err,
                                  .ckr = err ? (uint32_t)err->ckr : 0 };
     struct iovec iov[2] = {
         { &reply, sizeof(reply) },
-        { (void *)(uintptr_t)data.data, data.len },
+        { bytes_unconst(data), data.len },
     };
     struct msghdr msg = { .msg_iov = iov, .msg_iovlen = data.len ? 2 : 1 };
 

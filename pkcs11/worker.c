@@ -40,20 +40,20 @@ static void on_late(void *userdata)
  * come in are above these. */
 static int arrange_fds(const struct worker_setup *setup)
 {
-    CLEANUP_FD int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int connection, control;
 
     if (null < 0 || dup2(null, 0) < 0 || dup2(setup->output, 1) < 0 ||
         dup2(setup->output, 2) < 0)
         return -errno;
     /* Out of the way of each other first. */
-    int connection = fcntl(setup->connection, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
-    int control = fcntl(setup->control, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
+    connection = fcntl(setup->connection, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
+    control = fcntl(setup->control, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
 
     if (connection < 0 || control < 0 ||
         dup3(connection, CONNECTION_FD, O_CLOEXEC) < 0 ||
         dup3(control, CONTROL_FD, O_CLOEXEC) < 0)
         return -errno;
-    null = -1;
     return close_range(CONTROL_FD + 1, ~0u, 0) < 0 ? -errno : 0;
 }
 
@@ -225,17 +225,13 @@ static void *serve(void *arg)
     return NULL;
 }
 
-noreturn void worker_run(const struct worker_setup *setup)
+static noreturn void run(struct worker *w)
 {
-    struct worker *w = calloc(1, sizeof(*w));
     struct backend_error err = { 0 };
     struct errmsg why = { 0 };
     enum token_result r;
     pthread_t thread;
 
-    if (!w)
-        leave(WORKER_EXIT_FAILED);
-    w->setup = setup;
     if (arrange(w, &why)) {
         r = backend_fail(&err, TOKEN_S_PIN_MISSING, BACKEND_CURE_NONE, 0, "%s",
                          why.text);
@@ -252,4 +248,15 @@ noreturn void worker_run(const struct worker_setup *setup)
     }
     (void)serve(&w->answerers[0]);
     leave(WORKER_EXIT_CLOSED);
+}
+
+noreturn void worker_run(const struct worker_setup *setup)
+{
+    struct worker *w = calloc(1, sizeof(*w));
+
+    if (w) {
+        w->setup = setup;
+        run(w);
+    }
+    leave(WORKER_EXIT_FAILED);
 }
