@@ -93,14 +93,9 @@ static int extension_key_usage(const ASN1_VALUE *value, struct csr *csr,
                                struct refusal *ret_refusal)
 {
     const ASN1_BIT_STRING *bits = (const ASN1_BIT_STRING *)value;
-    struct bytes octets = string_bytes(bits);
 
     (void)csr;
-    /* A named bit list ends in its last one bit (X.690 section 11.2.2). */
-    if (octets.len > 0 &&
-        !(octets.data[octets.len - 1] & (1 << (bits->flags & 7))))
-        return refuse(ret_refusal, REASON_BAD_EXTENSION,
-                      "keyUsage with trailing zero bits");
+    /* GnuTLS writes zero bits behind the last one bit: all read it alike. */
     if (ASN1_BIT_STRING_get_bit(bits, KEY_CERT_SIGN))
         return refuse(ret_refusal, REASON_BAD_EXTENSION, "keyCertSign");
     if (ASN1_BIT_STRING_get_bit(bits, CRL_SIGN))
