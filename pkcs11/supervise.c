@@ -412,7 +412,7 @@ static int turn(struct supervisor *v)
         code = on_request(v);
     else if (fds[3].revents)
         v->closing = true;
-    if (code == NOT_YET && fds[2].revents)
+    if (code == NOT_YET && c && fds[2].revents)
         on_report(v, c);
     if (code == NOT_YET && fds[0].revents)
         code = on_signal(v);

@@ -168,8 +168,6 @@ static void report(struct worker *w, enum token_result r,
         answer_status(&w->service, &report.status);
     if (send(CONTROL_FD, &report, sizeof(report), MSG_NOSIGNAL) < 0)
         leave(WORKER_EXIT_FAILED);
-    if (r != TOKEN_S_OK)
-        leave(WORKER_EXIT_FAILED);
 }
 
 static void wait_for_go(struct worker *w)
@@ -241,6 +239,8 @@ static noreturn void run(struct worker *w)
             r = open_sessions(w, &err);
     }
     report(w, r, &err);
+    if (r != TOKEN_S_OK || w->n_answerers == 0)
+        leave(WORKER_EXIT_FAILED);
     wait_for_go(w);
     for (unsigned i = 1; i < w->n_answerers; i++) {
         if (pthread_create(&thread, NULL, serve, &w->answerers[i]))

@@ -24,7 +24,9 @@ static void parse_word(struct faulty_rule *r, char *word)
 
     if (value)
         *value++ = '\0';
-    n = value ? strtoul(value, NULL, 0) : 0;
+    else
+        value = word + strlen(word);
+    n = strtoul(value, NULL, 0);
     if (strcmp(word, "rv") == 0) {
         r->has_rv = true;
         r->rv = n;
