@@ -216,7 +216,7 @@ class Lab:
         p = self.start("pebble", ["pebble", "-config",
                                   self.dir / "pebble.json", "-dnsserver",
                                   f"127.0.0.1:{dns}"], CA_UID,
-                       {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "5",
+                       {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0",
                         "PEBBLE_AUTHZREUSE": "0"})
         wait_for("Pebble", lambda: port_open(self.acme_port) and
                  port_open(mgmt))

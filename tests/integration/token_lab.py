@@ -34,7 +34,7 @@ def equal(have, want, what=""):
         raise Failed(f"{what}: {have!r}, expected {want!r}")
 
 
-def within(what, probe, seconds=10):
+def within(what, probe, seconds=40):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if probe():

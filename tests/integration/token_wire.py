@@ -64,7 +64,7 @@ class Helper:
     """A running acme-guardian-token and the socket to it."""
 
     def __init__(self, program, config, name, env=None, stderr=None,
-                 timeout=20):
+                 timeout=90):
         self.sock, other = socket.socketpair(socket.AF_UNIX,
                                              socket.SOCK_SEQPACKET)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
