@@ -5,6 +5,7 @@ Everything lives in one temporary folder and on free loopback ports, runs as
 users that need no entry in /etc/passwd, and ends with the Lab.
 """
 
+import atexit
 import base64
 import contextlib
 import hashlib
@@ -23,6 +24,24 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build"))
+
+
+def for_all_users(build):
+    """The programs where every user may run them: a tree in /root is closed."""
+    if all(p.stat().st_mode & 1 for p in [build, *build.resolve().parents]):
+        return build
+    stage = pathlib.Path(tempfile.mkdtemp(prefix="acme-guardian-bin-"))
+    atexit.register(shutil.rmtree, stage, ignore_errors=True)
+    os.chmod(stage, 0o755)
+    for name in ("daemon/acme-guardiand", "pkcs11/acme-guardian-token",
+                 "client-shim/guardianctl", "tests/tools/find-scalar"):
+        if (build / name).exists():
+            (stage / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(build / name, stage / name)
+    return stage
+
+
+BUILD = for_all_users(BUILD)
 GUARDIAND = BUILD / "daemon/acme-guardiand"
 TOKEN_HELPER = BUILD / "pkcs11/acme-guardian-token"
 GUARDIANCTL = BUILD / "client-shim/guardianctl"
