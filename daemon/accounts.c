@@ -166,7 +166,25 @@ enum account_status account_status(const struct account *a)
     return a->unresolved ? ACCOUNT_NEEDS_RESOLVE : a->row.status;
 }
 
-void account_set_unresolved(struct account *a, const char *why)
+/* The line says when the account stopped signing, and when it went on. */
+static void account_audit_key(struct guardian *g, const struct account *a,
+                              const char *why)
+{
+    const struct audit_event event = {
+        .type = AUDIT_KEY,
+        .account = a->row.acme.name,
+        .thumbprint = a->row.acme.thumbprint,
+        .operation = why ? "needs-resolve" : "resolved",
+        .detail = why,
+    };
+    struct audit *audit = guardian_audit(g);
+
+    if (audit && audit_write(audit, &event))
+        log_msg(LOG_ERR, "The audit log cannot be written");
+}
+
+void account_set_unresolved(struct guardian *g, struct account *a,
+                            const char *why)
 {
     char *copy;
 
@@ -179,6 +197,7 @@ void account_set_unresolved(struct account *a, const char *why)
         return; /* said again at the next look */
     free(a->unresolved);
     a->unresolved = copy;
+    account_audit_key(g, a, why);
     log_event(why ? LOG_WARNING : LOG_INFO, MSG_NEEDS_RESOLVE,
               (struct log_field[]){ { "GUARDIAN_ACCOUNT", a->row.acme.name },
                                     { "GUARDIAN_KEY", a->row.key_label },

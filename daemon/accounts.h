@@ -48,4 +48,5 @@ int accounts_update(struct guardian *g, struct account *a,
 enum account_status account_status(const struct account *a);
 
 /* account_set_unresolved() - @why NULL: token and registry agree. */
-void account_set_unresolved(struct account *a, const char *why);
+void account_set_unresolved(struct guardian *g, struct account *a,
+                            const char *why);

@@ -213,9 +213,6 @@ static int settle_registration(const struct account *a, const char *url,
                                struct store_account *row,
                                struct refusal *ret_refusal)
 {
-    if (!row->acme.directory.new_order)
-        return refuse(ret_refusal, REASON_ACCOUNT_NOT_READY, "%s",
-                      "its directory is not known yet");
     if (a->row.acme.account_url && strcmp(a->row.acme.account_url, url) != 0)
         return refuse(ret_refusal, REASON_BAD_VALUE,
                       "it is registered as %s already",

@@ -91,6 +91,9 @@ static json_t *collect_warnings(const struct guardian *g)
     if (g->audit && audit_state(g->audit))
         warn(warnings, "nothing is signed, the audit log cannot be written: %s",
              strerror(audit_state(g->audit)));
+    if (g->audit && audit_reserve_state(g->audit))
+        warn(warnings, "no space could be set aside for the audit log: %s",
+             strerror(audit_reserve_state(g->audit)));
     if (g->audit && audit_first_key_waiting(g->audit))
         warn(warnings, "the audit log's first key lies on this host: take it "
                        "with guardianctl audit take-key and keep it elsewhere");

@@ -129,17 +129,14 @@ static int decide_policy(struct decision *d, struct refusal *ret_refusal)
     return 0;
 }
 
-/* The octets that would be signed. */
-static int decide_compose(struct decision *d, struct refusal *ret_refusal)
+/* The octets that would be signed; acme_request_read() knows how many there may
+ * be, and both kinds of sockets take little more. */
+static int decide_compose(struct decision *d)
 {
     struct bytes head = d->in.protected_b64;
     struct bytes payload = d->in.payload_b64;
     int r;
 
-    if (head.len > REQUEST_MAX || payload.len > REQUEST_MAX ||
-        head.len + 1 + payload.len > REQUEST_MAX)
-        return refuse(ret_refusal, REASON_TOO_LARGE,
-                      "a request is at most %d octets", REQUEST_MAX);
     r = buf_reserve(&d->input, head.len + 1 + payload.len);
     if (r == 0)
         r = buf_append(&d->input, head.data, head.len);
@@ -158,7 +155,7 @@ static int decide_judge(struct decision *d, struct refusal *ret_refusal)
     const struct account *a = d->in.account;
     int r;
 
-    r = decide_compose(d, ret_refusal);
+    r = decide_compose(d);
     if (r)
         return r;
     /* Without a directory there is nothing to read a request against. */

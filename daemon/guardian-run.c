@@ -17,7 +17,7 @@
 /* Longer than a token's default Timeout= would only make systemd impatient. */
 #define STOP_MS 10000
 
-static void guardian_tell_status(const struct guardian *g)
+void guardian_tell_status(const struct guardian *g)
 {
     char text[256];
     size_t ok = 0;
@@ -44,7 +44,9 @@ static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si,
     notify_reloading();
     (void)guardian_audit(g);
     /* What went wrong is in the journal by then, and in Status. */
-    notify_ready(reload_policy(g, &e) ? "not reloaded" : "reloaded");
+    if (reload_policy(g, &e))
+        log_msg(LOG_WARNING, "Nothing was reloaded");
+    notify_ready();
     guardian_tell_status(g);
     return 0;
 }
@@ -118,7 +120,7 @@ int guardian_run(struct guardian *g)
         r = sd_event_set_watchdog(g->event, true);
     if (r < 0)
         return r;
-    notify_ready("ready");
+    notify_ready();
     guardian_tell_status(g);
     return guardian_loop(g);
 }

@@ -49,6 +49,18 @@ static int replay_order(const char *rule_id, uint64_t time_ms,
     return quota_count(userdata, rule_id, time_ms, payload_sha256);
 }
 
+static void guardian_audit_process(struct guardian *g, const char *what)
+{
+    const struct audit_event event = {
+        .type = AUDIT_PROCESS,
+        .operation = what,
+        .detail = "acme-guardiand " GUARDIAN_VERSION,
+    };
+
+    if (g->audit && audit_write(g->audit, &event))
+        log_msg(LOG_ERR, "The audit log cannot be written");
+}
+
 static void guardian_open_audit(struct guardian *g)
 {
     struct timespec now;
@@ -65,6 +77,7 @@ static void guardian_open_audit(struct guardian *g)
         return;
     }
     g->audit_error = (struct errmsg){ 0 };
+    guardian_audit_process(g, "start");
     clock_gettime(CLOCK_REALTIME, &now);
     now_ms = (uint64_t)now.tv_sec * 1000;
     r = audit_replay_orders(g->audit, now_ms - DAY_MS, replay_order, g->quota);
@@ -100,6 +113,12 @@ static void on_token_ready(struct token *t, void *userdata)
         &(struct keycheck_fns){ .done = on_keys_checked, .userdata = t });
 }
 
+static void on_token_state(struct token *t, void *userdata)
+{
+    (void)t;
+    guardian_tell_status(userdata);
+}
+
 static int guardian_make_tokens(struct guardian *g)
 {
     const struct settings *s = g->settings;
@@ -114,6 +133,7 @@ static int guardian_make_tokens(struct guardian *g)
                                      .config_dir = g->options.config_dir,
                                      .helper = g->options.helper,
                                      .on_ready = on_token_ready,
+                                     .on_state = on_token_state,
                                      .userdata = g },
             &g->tokens[g->n_tokens]);
 
@@ -241,11 +261,13 @@ struct guardian *guardian_free(struct guardian *g)
     if (!g)
         return NULL;
     for (size_t i = 0; i < g->n_tokens; i++)
-        token_free(g->tokens[i]); /* answers what still waits */
+        token_free(g->tokens[i]);
     free(g->tokens);
+    /* Both answer what still waits for them, so the interfaces come after. */
+    guardian_audit_process(g, "stop");
+    g->audit = audit_close(g->audit);
     lacme_free(g->lacme);
     varlink_server_free(g->varlink);
-    audit_close(g->audit);
     policy_set_free(g->policy);
     quota_free(g->quota);
     sha256_free(g->sha256);

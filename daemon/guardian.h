@@ -99,5 +99,8 @@ struct token *guardian_token(const struct guardian *g, const char *name);
  * be; NULL: it still cannot. */
 struct audit *guardian_audit(struct guardian *g);
 
+/* guardian_tell_status() - one line for systemctl status. */
+void guardian_tell_status(const struct guardian *g);
+
 /* guardian_may_stop() - called when an interface has nothing left to answer. */
 void guardian_may_stop(struct guardian *g);

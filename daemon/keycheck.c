@@ -116,7 +116,7 @@ static void keycheck_judge(struct keycheck *k, const struct keycheck_row *row)
     char text[512];
     int r;
 
-    account_set_unresolved(row->account,
+    account_set_unresolved(k->g, row->account,
                            keycheck_verdict(row, text, sizeof(text)));
     if (!row->matches || (copy.key_attrs == row->attrs &&
                           copy.key_attrs_known == row->attrs_known))

@@ -7,9 +7,9 @@
 
 #include <systemd/sd-daemon.h>
 
-void notify_ready(const char *status)
+void notify_ready(void)
 {
-    (void)sd_notifyf(0, "READY=1\nSTATUS=%s", status);
+    (void)sd_notify(0, "READY=1");
 }
 
 void notify_status(const char *status)

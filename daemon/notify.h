@@ -5,7 +5,7 @@
 
 /* Telling systemd (sd_notify(3)); nothing happens elsewhere. */
 
-void notify_ready(const char *status);
+void notify_ready(void); /* also: reloaded */
 void notify_status(const char *status);
 void notify_reloading(void);
 void notify_stopping(const char *status);

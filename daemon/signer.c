@@ -25,8 +25,6 @@ static const char *method_name(const struct varlink_call *call)
     return dot ? dot + 1 : varlink_call_method(call);
 }
 
-#define NONCE_MAX 256
-
 /* A failure of ours that leaves nothing to say. */
 static void answer_busy(struct varlink_call *call)
 {
@@ -195,15 +193,6 @@ static int compose(const struct account *a, const struct sign_params *p,
     bool by_jwk = d->new_account && strcmp(p->url, d->new_account) == 0;
     int r;
 
-    if (strlen(p->url) > ACME_URL_MAX)
-        return refuse(ret_refusal, REASON_BAD_URL, "a URL is at most %d octets",
-                      ACME_URL_MAX);
-    if (strlen(p->nonce) > NONCE_MAX)
-        return refuse(ret_refusal, REASON_BAD_NONCE,
-                      "a nonce is at most %d characters", NONCE_MAX);
-    if (strlen(p->payload) > REQUEST_MAX)
-        return refuse(ret_refusal, REASON_TOO_LARGE,
-                      "a payload is at most %d octets", REQUEST_MAX);
     if (!d->new_order || (!by_jwk && !a->row.acme.account_url))
         return refuse(ret_refusal, REASON_ACCOUNT_NOT_READY, "%s",
                       account_status_name(account_status(a)));

@@ -8,8 +8,8 @@
  * processes, while the kernel wakes the one that waits. So after each turn of
  * the event loop the daemon goes on looking for a short while, but only where
  * something is due: the reply to the one request that a token works on, and
- * after the answer the next request of the same client. Who looked in vain looks
- * less often. Nobody else is kept waiting for longer than SPIN_TURN_US.
+ * after the answer the next request of the same client. Who looked in vain
+ * looks less often. Nobody else is kept waiting for longer than SPIN_TURN_US.
  */
 
 #define SPIN_TOKEN_US 100

@@ -15,11 +15,11 @@
 #include "daemon/token-queue.h"
 
 /*
- * Idea: requests stand in two lists, waiting and sent, both in the order of
- * their deadlines (all get the same time). When the connection ends, for
- * whatever reason, what may be repeated goes back to the front of the waiting
- * once. The timer is set when there is something to time and then left alone:
- * on the hot path nothing touches it.
+ * Idea: requests stand in two lists, waiting and sent, in the order in which
+ * they came. When the connection ends, for whatever reason, what may be
+ * repeated goes back to the front of the waiting once. The timer is set when
+ * there is something to time and then left alone: on the hot path nothing
+ * touches it.
  */
 
 #define BACKOFF_MIN_US (100 * UINT64_C(1000))
@@ -72,8 +72,10 @@ static void token_set_state(struct token *t, const char *state,
 
     (void)snprintf(t->state, sizeof(t->state), "%s", state);
     (void)snprintf(t->text, sizeof(t->text), "%s", text);
-    if (same || strcmp(state, "starting") == 0)
+    if (same)
         return;
+    if (t->o.on_state)
+        t->o.on_state(t, t->o.userdata);
     log_event(ok ? LOG_INFO : LOG_WARNING, MSG_TOKEN_STATE,
               (struct log_field[]){ { "GUARDIAN_TOKEN", t->o.settings->name },
                                     { "GUARDIAN_VERDICT", t->state },
@@ -114,50 +116,62 @@ static void token_drain(struct token *t, struct token_list *l, const char *text)
 
 /* ---- deadlines ---- */
 
-static void token_expire(struct token *t, struct token_list *l, uint64_t now)
+/* Return: whether there were any. *next becomes the earliest of the others. */
+static bool token_expire(struct token *t, struct token_list *l, uint64_t now,
+                         uint64_t *next)
 {
-    while (l->first && l->first->deadline_us <= now) {
-        struct token_entry *e = l->first;
+    struct token_list due = { 0 };
+    struct token_entry *after;
+    bool any;
 
-        token_list_remove(l, e);
+    for (struct token_entry *e = l->first; e; e = after) {
+        after = e->next;
+        if (e->deadline_us <= now) {
+            token_list_remove(l, e);
+            token_list_push(&due, e);
+        } else if (e->deadline_us < *next) {
+            *next = e->deadline_us;
+        }
+    }
+    any = due.n > 0;
+    while (due.first) {
+        struct token_entry *e = due.first;
+
+        token_list_remove(&due, e);
         token_fail(t, e, -ETIMEDOUT,
                    "the token did not answer within its Timeout=");
     }
+    return any;
+}
+
+static void token_arm_timer(struct token *t, uint64_t deadline_us)
+{
+    int enabled = SD_EVENT_OFF;
+    uint64_t at = 0;
+
+    if (sd_event_source_get_enabled(t->timer, &enabled) >= 0 &&
+        enabled != SD_EVENT_OFF &&
+        sd_event_source_get_time(t->timer, &at) >= 0 && at <= deadline_us)
+        return;
+    (void)sd_event_source_set_time(t->timer, deadline_us);
+    (void)sd_event_source_set_enabled(t->timer, SD_EVENT_ONESHOT);
 }
 
 static int token_on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 {
     struct token *t = userdata;
     uint64_t now = token_now(t);
-    bool hung = t->sent.first && t->sent.first->deadline_us <= now;
     uint64_t next = UINT64_MAX;
 
+    (void)s;
     (void)usec;
-    token_expire(t, &t->sent, now);
-    token_expire(t, &t->waiting, now);
+    (void)token_expire(t, &t->waiting, now, &next);
     /* Its own watchdog should have ended it: closing is what makes sure. */
-    if (hung)
+    if (token_expire(t, &t->sent, now, &next) && t->fd >= 0)
         token_disconnect(t, "it did not answer in time");
-
-    if (t->sent.first)
-        next = t->sent.first->deadline_us;
-    if (t->waiting.first && t->waiting.first->deadline_us < next)
-        next = t->waiting.first->deadline_us;
-    if (next == UINT64_MAX)
-        return 0; /* one-shot: off until the next request */
-    (void)sd_event_source_set_time(s, next);
-    return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
-}
-
-static void token_arm_timer(struct token *t, uint64_t deadline_us)
-{
-    int enabled = SD_EVENT_OFF;
-
-    if (sd_event_source_get_enabled(t->timer, &enabled) >= 0 &&
-        enabled != SD_EVENT_OFF)
-        return;
-    (void)sd_event_source_set_time(t->timer, deadline_us);
-    (void)sd_event_source_set_enabled(t->timer, SD_EVENT_ONESHOT);
+    if (next != UINT64_MAX)
+        token_arm_timer(t, next); /* else off until the next request */
+    return 0;
 }
 
 /* ---- sending ---- */
@@ -216,6 +230,15 @@ static bool token_is_hopeless(const struct token *t,
            strcmp(t->state, "ok") != 0;
 }
 
+/* A second more than the helper gives itself. */
+static uint64_t token_patience_us(const struct token *t, enum token_op op)
+{
+    uint64_t us = t->o.settings->timeout_ms * 1000;
+
+    return (op == TOKEN_OP_GENERATE ? TOKEN_GENERATE_TIMEOUTS * us : us) +
+           1000000;
+}
+
 void token_send(struct token *t, const struct token_ask *ask, token_done_fn fn,
                 void *userdata)
 {
@@ -234,10 +257,7 @@ void token_send(struct token *t, const struct token_ask *ask, token_done_fn fn,
     t->next_id++;
     e->fn = fn;
     e->userdata = userdata;
-    e->deadline_us =
-        token_now(t) + 1000000 +
-        t->o.settings->timeout_ms * 1000 *
-            (ask->op == TOKEN_OP_GENERATE ? TOKEN_GENERATE_TIMEOUTS : 1);
+    e->deadline_us = token_now(t) + token_patience_us(t, ask->op);
     if (token_is_hopeless(t, e)) {
         token_fail(t, e, -EHOSTDOWN, t->text);
         return;

@@ -56,6 +56,7 @@ struct token_options {
      * looked at then. Until token_open() signing waits.
      */
     void (*on_ready)(struct token *t, void *userdata);
+    void (*on_state)(struct token *t, void *userdata); /* it changed; or NULL */
     void *userdata;
 };
 
