@@ -150,13 +150,25 @@ static int read_section(struct settings *st, const struct config_section *s,
     return r ? r : settings_token_read(t, s, reterr);
 }
 
+static int cannot_open(const char *path, int error, struct errmsg *reterr)
+{
+    errmsg_set_at(reterr, path, 0, "cannot be opened: %s", strerror(error));
+    return -error;
+}
+
 /* Whoever can write the configuration decides which module gets the PIN. */
-static int check_trusted(int fd, const char *path, struct errmsg *reterr)
+static int check_trusted(int fd, const char *path, mode_t type,
+                         struct errmsg *reterr)
 {
     struct stat sb;
 
     if (fstat(fd, &sb) < 0)
-        return -errno;
+        return cannot_open(path, errno, reterr);
+    if ((sb.st_mode & S_IFMT) != type) {
+        errmsg_set_at(reterr, path, 0, "is no %s",
+                      type == S_IFDIR ? "directory" : "regular file");
+        return CONFIG_E_INVALID;
+    }
     if ((sb.st_uid != 0 && sb.st_uid != geteuid()) ||
         (sb.st_mode & (S_IWGRP | S_IWOTH))) {
         errmsg_set_at(reterr, path, 0,
@@ -179,20 +191,24 @@ static int read_file(struct settings *st, int dir_fd, const char *dir,
     r = buf_printf(&path, "%s/%s", dir, name);
     if (r)
         return r;
-    fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) {
-        r = -errno;
-        if (r != -ENOENT)
-            errmsg_set_at(reterr, buf_str(&path), 0, "cannot be opened: %s",
-                          strerror(-r));
-        return r;
-    }
-    r = check_trusted(fd, buf_str(&path), reterr);
+    /* O_NONBLOCK: a FIFO is refused below, not waited for. */
+    fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return cannot_open(buf_str(&path), errno, reterr);
+    r = check_trusted(fd, buf_str(&path), S_IFREG, reterr);
     if (r == 0)
         r = config_read(fd, buf_str(&path), settings_schema, &config, reterr);
     for (size_t i = 0; r == 0 && i < config_n_sections(config); i++)
         r = read_section(st, config_section(config, i), reterr);
     return r;
+}
+
+/* A link that leads nowhere is there, and cannot be opened: without [Deny] and
+ * [Roles] more would be allowed than somebody wrote down. */
+static bool exists(int dir_fd, const char *name)
+{
+    return faccessat(dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+           errno != ENOENT;
 }
 
 static int is_conf(const struct dirent *e)
@@ -217,10 +233,13 @@ static int read_dropins(struct settings *st, const char *dir,
         return r;
     fd = open(buf_str(&path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return errno == ENOENT ? 0 : -errno;
+        return errno == ENOENT ? 0 : cannot_open(buf_str(&path), errno, reterr);
+    r = check_trusted(fd, buf_str(&path), S_IFDIR, reterr);
+    if (r)
+        return r;
     n = scandirat(fd, ".", &names, is_conf, alphasort);
     if (n < 0)
-        return -errno;
+        return cannot_open(buf_str(&path), errno, reterr);
     for (int i = 0; i < n; i++) {
         if (r == 0)
             r = read_file(st, fd, buf_str(&path), names[i]->d_name, reterr);
@@ -270,18 +289,13 @@ int settings_load(const char *dir, struct settings **ret, struct errmsg *reterr)
         return r;
 
     dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir_fd < 0) {
-        r = -errno;
-        errmsg_set_at(reterr, dir, 0, "cannot be opened: %s", strerror(-r));
-        return r;
-    }
-    r = check_trusted(dir_fd, dir, reterr);
-    if (r)
-        return r;
-    r = read_file(st, dir_fd, dir, "guardian.conf", reterr);
-    if (r && r != -ENOENT)
-        return r;
-    r = read_dropins(st, dir, reterr);
+    if (dir_fd < 0)
+        return cannot_open(dir, errno, reterr);
+    r = check_trusted(dir_fd, dir, S_IFDIR, reterr);
+    if (r == 0 && exists(dir_fd, "guardian.conf"))
+        r = read_file(st, dir_fd, dir, "guardian.conf", reterr);
+    if (r == 0)
+        r = read_dropins(st, dir, reterr);
     for (size_t i = 0; r == 0 && i < st->n_tokens; i++) {
         r = settings_token_check(&st->tokens[i], reterr);
         if (r == 0)

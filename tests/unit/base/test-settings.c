@@ -142,6 +142,38 @@ static void test_a_file_others_can_write_is_refused(void **state)
     assert_non_null(strstr(e.text, "writable by its owner alone"));
 }
 
+/* Each would leave out what somebody has written down, or wait for ever. */
+static void test_what_is_there_but_no_file_is_refused(void **state)
+{
+    struct dir *d = *state;
+    struct settings *s = NULL;
+    char dropins[112], dropin[128];
+    struct errmsg e = { 0 };
+
+    assert_int_equal(symlink("/nonexistent/x", d->conf), 0);
+    assert_int_equal(settings_load(d->path, &s, &e), -ENOENT);
+    assert_string_equal(e.file, d->conf);
+    assert_non_null(strstr(e.text, "cannot be opened"));
+    assert_int_equal(unlink(d->conf), 0);
+    assert_int_equal(mkfifo(d->conf, 0600), 0);
+    assert_int_equal(settings_load(d->path, &s, &e), CONFIG_E_INVALID);
+    assert_non_null(strstr(e.text, "regular file"));
+    assert_int_equal(unlink(d->conf), 0);
+
+    (void)snprintf(dropins, sizeof(dropins), "%s.d", d->conf);
+    (void)snprintf(dropin, sizeof(dropin), "%s/a.conf", dropins);
+    assert_int_equal(mkdir(dropins, 0755), 0);
+    assert_int_equal(symlink("/nonexistent/x", dropin), 0);
+    e = (struct errmsg){ 0 };
+    assert_int_equal(settings_load(d->path, &s, &e), -ENOENT);
+    assert_string_equal(e.file, dropin);
+    assert_int_equal(unlink(dropin), 0);
+    assert_int_equal(chmod(dropins, 0775), 0);
+    assert_int_equal(settings_load(d->path, &s, &e), CONFIG_E_INVALID);
+    assert_string_equal(e.file, dropins);
+    assert_int_equal(rmdir(dropins), 0);
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -163,6 +195,7 @@ int main(void)
         IN_DIR(test_bad_values_are_named),
         IN_DIR(test_a_pin_in_the_file_is_not_repeated),
         IN_DIR(test_a_file_others_can_write_is_refused),
+        IN_DIR(test_what_is_there_but_no_file_is_refused),
         cmocka_unit_test(test_names),
     };
 
