@@ -98,7 +98,7 @@ static struct account *find(struct guardian *g, struct varlink_call *call,
 ADMIN_METHOD(admin_on_account_show)
 {
     struct guardian *g = userdata;
-    const char *name = NULL;
+    const char *name = "";
     const struct param params[] = {
         { "name", PARAM_STRING, false, { .string = &name } },
     };
@@ -170,14 +170,14 @@ static const char *read_endpoints(const json_t *object,
     if (params_read(object, params, ARRAY_LEN(params), &bad))
         return bad;
     for (size_t i = 0; i < ARRAY_LEN(members); i++)
-        *members[i].ret = (char *)(uintptr_t)values[i];
+        *members[i].ret = params_borrow(values[i]);
     return NULL;
 }
 
 ADMIN_METHOD(admin_on_account_set_directory)
 {
     struct guardian *g = userdata;
-    const char *name = NULL;
+    const char *name = "";
     const json_t *endpoints = NULL;
     const struct param params[] = {
         { "name", PARAM_STRING, false, { .string = &name } },
@@ -217,16 +217,16 @@ static int settle_registration(const struct account *a, const char *url,
         return refuse(ret_refusal, REASON_BAD_VALUE,
                       "it is registered as %s already",
                       a->row.acme.account_url);
-    row->acme.account_url = (char *)(uintptr_t)url; /* only copied from */
+    row->acme.account_url = params_borrow(url); /* only copied from */
     return acme_account_check(&row->acme, ret_refusal);
 }
 
 ADMIN_METHOD(admin_on_account_registered)
 {
     struct guardian *g = userdata;
-    const char *name = NULL;
-    const char *url = NULL;
-    const char *status = NULL;
+    const char *name = "";
+    const char *url = "";
+    const char *status = "";
     const struct param params[] = {
         { "name", PARAM_STRING, false, { .string = &name } },
         { "url", PARAM_STRING, false, { .string = &url } },
@@ -263,7 +263,7 @@ ADMIN_METHOD(admin_on_account_registered)
 ADMIN_METHOD(admin_on_account_deactivated)
 {
     struct guardian *g = userdata;
-    const char *name = NULL;
+    const char *name = "";
     const struct param params[] = {
         { "name", PARAM_STRING, false, { .string = &name } },
     };

@@ -191,7 +191,7 @@ static void check_on_status(void *userdata)
 ADMIN_METHOD(admin_on_token_check)
 {
     struct guardian *g = userdata;
-    const char *name = NULL;
+    const char *name = "";
     const struct param params[] = {
         { "name", PARAM_STRING, false, { .string = &name } },
     };

@@ -98,7 +98,7 @@ static void format_scope(const struct scope *s, char *text, size_t len)
 ADMIN_METHOD(admin_on_suspend)
 {
     struct guardian *g = userdata;
-    struct scope s = { 0 };
+    struct scope s = { .scope = "" };
     char detail[128], by[32];
     int r;
 
@@ -110,8 +110,8 @@ ADMIN_METHOD(admin_on_suspend)
     (void)snprintf(by, sizeof(by), "uid %u", varlink_call_peer(call)->uid);
     r = store_suspend(g->store, &(struct store_suspension){
                                     /* The registry only reads them. */
-                                    .scope = (char *)(uintptr_t)s.scope,
-                                    .name = (char *)(uintptr_t)s.name,
+                                    .scope = params_borrow(s.scope),
+                                    .name = params_borrow(s.name),
                                     .since_s = time(NULL),
                                     .by = by });
     if (r == 0 || r == STORE_E_EXISTS)
@@ -125,7 +125,7 @@ ADMIN_METHOD(admin_on_suspend)
 ADMIN_METHOD(admin_on_resume)
 {
     struct guardian *g = userdata;
-    struct scope s = { 0 };
+    struct scope s = { .scope = "" };
     char detail[128];
     int r;
 

@@ -209,8 +209,8 @@ static int borrow_list(const json_t *array, size_t max, char ***ret)
     if (!*ret)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++)
-        (*ret)[i] = (char *)(uintptr_t)json_string_value(
-            json_array_get(array, i)); /* only copied from */
+        (*ret)[i] = params_borrow(
+            json_string_value(json_array_get(array, i))); /* only copied from */
     return 0;
 }
 
@@ -276,11 +276,11 @@ static const char *create_check(struct create *c, const struct create_params *p,
     if (borrow_list(p->challenge_members, ACME_CHALLENGE_MEMBERS_MAX,
                     &c->row.acme.challenge_members))
         return "challengeMembers";
-    c->row.acme.name = (char *)(uintptr_t)p->name;
-    c->row.acme.directory_url = (char *)(uintptr_t)p->directory;
+    c->row.acme.name = params_borrow(p->name);
+    c->row.acme.directory_url = params_borrow(p->directory);
     c->row.acme.allow_query = p->allow_query;
     c->row.acme.allow_http_loopback = p->allow_http_loopback;
-    c->row.token = (char *)(uintptr_t)p->token;
+    c->row.token = params_borrow(p->token);
     c->existing = p->existing;
     if (check_draft(&c->row.acme, &refusal)) {
         (void)snprintf(text, len, "%s: %s", reason_code(refusal.reason),
@@ -316,7 +316,9 @@ static void create_begin(struct create *c, const struct create_params *p)
 
 ADMIN_METHOD(admin_on_account_create)
 {
-    struct create_params p = { 0 };
+    struct create_params p = {
+        .name = "", .token = "", .alg = "", .directory = ""
+    };
     const struct param params[] = {
         { "name", PARAM_STRING, false, { .string = &p.name } },
         { "token", PARAM_STRING, false, { .string = &p.token } },

@@ -177,8 +177,8 @@ static int keep_contacts(struct guardian *g, struct account *a,
     struct store_account row = a->row;
 
     for (size_t i = 0; i < json_array_size(contacts); i++)
-        list[i] = (char *)(uintptr_t)json_string_value(
-            json_array_get(contacts, i)); /* only copied from */
+        list[i] = params_borrow(json_string_value(
+            json_array_get(contacts, i))); /* only copied from */
     row.contacts = list;
     return accounts_update(g, a, &row);
 }
@@ -186,8 +186,8 @@ static int keep_contacts(struct guardian *g, struct account *a,
 ADMIN_METHOD(admin_on_account_sign_registration)
 {
     struct guardian *g = userdata;
-    const char *name = NULL;
-    const char *nonce = NULL;
+    const char *name = "";
+    const char *nonce = "";
     const json_t *contacts = NULL;
     bool agreed = false;
     const struct param params[] = {
@@ -239,8 +239,8 @@ ADMIN_METHOD(admin_on_account_sign_registration)
 ADMIN_METHOD(admin_on_account_sign_deactivation)
 {
     struct guardian *g = userdata;
-    const char *name = NULL;
-    const char *nonce = NULL;
+    const char *name = "";
+    const char *nonce = "";
     const struct param params[] = {
         { "name", PARAM_STRING, false, { .string = &name } },
         { "nonce", PARAM_STRING, false, { .string = &nonce } },

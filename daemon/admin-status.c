@@ -203,8 +203,8 @@ ADMIN_METHOD(admin_on_status)
             "auditState", audit_state_text(g), "auditLine",
             (json_int_t)(g->audit ? audit_head(g->audit, mac) : 0),
             "connections",
-            (json_int_t)(varlink_server_connections(g->varlink) +
-                         lacme_connections(g->lacme)),
+            (json_int_t)varlink_server_connections(g->varlink) +
+                (json_int_t)lacme_connections(g->lacme),
             "accounts", (json_int_t)g->accounts.n, "tokens", tokens,
             "suspensions", collect_suspensions(g), "warnings",
             collect_warnings(g), "notes", collect_notes(g)));

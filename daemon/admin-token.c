@@ -138,7 +138,7 @@ static void on_unlocked(void *userdata)
 ADMIN_METHOD(admin_on_token_unlock)
 {
     struct guardian *g = userdata;
-    const char *name = NULL;
+    const char *name = "";
     const struct param params[] = {
         { "name", PARAM_STRING, false, { .string = &name } },
     };

@@ -247,8 +247,7 @@ static int decide_token_refusal(const struct token_answer *a,
  * Between the decision and now an operator may have suspended the account, or
  * the keys may have turned out to be wrong: then the signature stays here.
  */
-static int decide_release(const struct decision *d,
-                          const struct token_answer *a,
+static int decide_release(struct decision *d, const struct token_answer *a,
                           struct refusal *ret_refusal)
 {
     const struct acme_account *acme = &d->in.account->row.acme;
@@ -259,10 +258,12 @@ static int decide_release(const struct decision *d,
         r = decide_state(d->guardian, d->in.peer, d->in.account, ret_refusal);
     if (r)
         return r;
-    if (a->data.len > sizeof(d->signature) ||
+    if (!a->data.data || a->data.len > sizeof(d->signature) ||
         a->data.len != jws_signature_len(&acme->jwk))
         return refuse(ret_refusal, REASON_TOKEN_UNAVAILABLE, "%s",
                       "the token gave a signature of another length");
+    memcpy(d->signature, a->data.data, a->data.len);
+    d->signature_len = a->data.len;
     return 0;
 }
 
@@ -277,8 +278,6 @@ static void decide_on_token(const struct token_answer *a, void *userdata)
         decide_refuse(d, &refusal, a->retry_after_ms);
         return;
     }
-    memcpy(d->signature, a->data.data, a->data.len);
-    d->signature_len = a->data.len;
     r = audit_when_synced(d->guardian->audit, decide_on_synced, d);
     if (r)
         decide_on_synced(r, d);

@@ -61,13 +61,24 @@ static bool take(const struct param *p, const json_t *value)
     return false;
 }
 
+/* Iterating changes nothing, though jansson wants it without const. */
+static json_t *unconst(const json_t *object)
+{
+    union {
+        const json_t *borrowed;
+        json_t *plain;
+    } u = { object };
+
+    return u.plain;
+}
+
 /* A member that no parameter took. */
 static const char *find_unknown(const json_t *object,
                                 const struct param *params, size_t n)
 {
-    void *i = json_object_iter((json_t *)(uintptr_t)object);
+    json_t *o = unconst(object);
 
-    for (; i; i = json_object_iter_next((json_t *)(uintptr_t)object, i)) {
+    for (void *i = json_object_iter(o); i; i = json_object_iter_next(o, i)) {
         size_t k = 0;
 
         while (k < n && strcmp(params[k].name, json_object_iter_key(i)) != 0)

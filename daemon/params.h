@@ -39,6 +39,17 @@ int params_read(const json_t *object, const struct param *params, size_t n,
                 const char **ret_bad) MUST_CHECK;
 #define PARAMS_E_INVALID 1
 
+/* params_borrow() - for members of rows that are only copied from. */
+static inline char *params_borrow(const char *s)
+{
+    union {
+        const char *borrowed;
+        char *plain;
+    } u = { s };
+
+    return u.plain;
+}
+
 /* params_take() - the same; false: InvalidParameter was answered. */
 bool params_take(struct varlink_call *call, const json_t *object,
                  const struct param *params, size_t n) MUST_CHECK;

@@ -185,8 +185,8 @@ int signer_check(const struct guardian *g, const struct peer *peer,
                  const json_t *identifiers, struct buf *b,
                  struct refusal *ret_refusal)
 {
-    struct acme_request *request = calloc(1, sizeof(*request));
-    CLEANUP_ACME_REQUEST struct acme_request *owned = request;
+    CLEANUP_ACME_REQUEST struct acme_request *request =
+        calloc(1, sizeof(*request));
     struct policy_caller caller = decide_caller(peer, socket);
     struct policy_verdict v = { 0 };
     struct refusal state = { 0 };

@@ -120,8 +120,8 @@ static void on_sign_input(struct varlink_call *call, const json_t *parameters,
                           void *userdata)
 {
     const char *name = NULL;
-    const char *head = NULL;
-    const char *payload = NULL;
+    const char *head = "";
+    const char *payload = "";
     const char *thumbprint = NULL;
     const struct param params[] = {
         { "account", PARAM_STRING, true, { .string = &name } },
@@ -227,7 +227,7 @@ static void sign(struct guardian *g, struct varlink_call *call,
 static void on_sign(struct varlink_call *call, const json_t *parameters,
                     void *userdata)
 {
-    struct sign_params p = { 0 };
+    struct sign_params p = { .url = "", .nonce = "", .payload = "" };
     const struct param params[] = {
         { "account", PARAM_STRING, true, { .string = &p.account } },
         { "url", PARAM_STRING, false, { .string = &p.url } },
@@ -249,7 +249,7 @@ static void on_key_authorization(struct varlink_call *call,
 {
     CLEANUP_BUF struct buf b = { 0 };
     const char *name = NULL;
-    const char *token = NULL;
+    const char *token = "";
     const struct param params[] = {
         { "account", PARAM_STRING, true, { .string = &name } },
         { "token", PARAM_STRING, false, { .string = &token } },
@@ -277,7 +277,7 @@ static void on_check(struct varlink_call *call, const json_t *parameters,
 {
     CLEANUP_BUF struct buf b = { 0 };
     const char *name = NULL;
-    const char *operation = NULL;
+    const char *operation = "";
     const json_t *identifiers = NULL;
     const struct param params[] = {
         { "account", PARAM_STRING, true, { .string = &name } },
