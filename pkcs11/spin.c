@@ -14,6 +14,14 @@ static uint64_t now_us(void)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
+int spin_is_useful(void)
+{
+    cpu_set_t cpus;
+
+    return sched_getaffinity(0, sizeof(cpus), &cpus) == 0 &&
+           CPU_COUNT(&cpus) > 1;
+}
+
 static ssize_t look(int fd, void *buf, size_t len)
 {
     uint64_t end = now_us() + SPIN_US;

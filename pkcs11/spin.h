@@ -20,6 +20,9 @@ struct spin {
     _Atomic uint32_t taken;
 };
 
+/* spin_is_useful() - there is another CPU, where the client works meanwhile. */
+int spin_is_useful(void);
+
 /* spin_recv() - as recv(2) with MSG_TRUNC. @hot: the caller has just answered.
  */
 ssize_t spin_recv(struct spin *spin, int fd, void *buf, size_t len, int hot);

@@ -204,6 +204,7 @@ static void *serve(void *arg)
     struct backend_error err = { 0 };
     uint8_t *buf = malloc(WIRE_REQUEST_MAX);
     enum answer_next next;
+    const int spin = spin_is_useful();
     int hot = 0;
 
     if (!buf)
@@ -218,7 +219,7 @@ static void *serve(void *arg)
                                (struct bytes){ buf, (size_t)n }, &err);
         if (next != ANSWER_GO_ON)
             leave_after(next, &err);
-        hot = 1;
+        hot = spin;
     }
     return NULL;
 }
