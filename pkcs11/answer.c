@@ -8,6 +8,7 @@
 #include "pkcs11/answer.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "pkcs11/fitness.h"
 #include "pkcs11/signature.h"
@@ -339,6 +340,52 @@ static enum answer_next send_status(const struct answerer *a, int fd,
                 err);
 }
 
+static uint64_t now_us(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void fresh_session(struct answerer *a)
+{
+    struct backend_error err;
+
+    keycache_clear(&a->cache);
+    /* Without one, the ladder is where the next call ends. */
+    (void)a->service->ops->session_reset(a->session, &err);
+}
+
+static void make_way(struct answerer *a, const struct token_request *head)
+{
+    const struct keycache_entry *e =
+        keycache_get(&a->cache, head->label, epoch(a));
+    bool known = e && e->key.key.alg == head->alg;
+
+    if (ahead_take(&a->ahead, head, known, now_us()))
+        fresh_session(a);
+}
+
+static void begin_next(struct answerer *a, const struct token_request *head,
+                       enum token_result r)
+{
+    const struct service *s = a->service;
+    const struct keycache_entry *e;
+    struct backend_error err;
+
+    if (!s->ops->begin ||
+        !ahead_wanted(&a->ahead, head, r == TOKEN_S_OK, now_us()))
+        return;
+    watch_start(a->watch, s->settings->timeout_ms);
+    e = keycache_get(&a->cache, head->label, epoch(a));
+    if (!e || s->ops->begin(a->session, &e->key, &err) != TOKEN_S_OK) {
+        a->ahead.begun = false;
+        fresh_session(a);
+    }
+    watch_stop(a->watch);
+}
+
 enum answer_next answer_datagram(struct answerer *a, int fd,
                                  struct bytes datagram,
                                  struct backend_error *ret_err)
@@ -351,6 +398,7 @@ enum answer_next answer_datagram(struct answerer *a, int fd,
     };
     struct bytes data = { 0 };
     enum token_result r = wire_check(datagram, ret_err);
+    enum answer_next next;
 
     if (r != TOKEN_S_OK)
         return send(a, fd, datagram.len >= sizeof(*head) ? head->id : 0, r,
@@ -361,6 +409,10 @@ enum answer_next answer_datagram(struct answerer *a, int fd,
     watch_start(a->watch,
                 a->service->settings->timeout_ms * table[head->op].timeouts);
     *ret_err = (struct backend_error){ 0 };
+    make_way(a, head);
     r = table[head->op].fn(&q, &data, ret_err);
-    return send(a, fd, head->id, r, data, ret_err);
+    next = send(a, fd, head->id, r, data, ret_err);
+    if (next == ANSWER_GO_ON)
+        begin_next(a, head, r);
+    return next;
 }

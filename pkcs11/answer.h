@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "pkcs11/ahead.h"
 #include "pkcs11/keycache.h"
 #include "pkcs11/ladder.h"
 #include "pkcs11/spin.h"
@@ -28,6 +29,7 @@ struct answerer {
     struct backend_session *session;
     struct watch *watch;
     struct keycache cache;
+    struct ahead ahead;
     struct token_key *keys; /* TOKEN_LIST_MAX of them */
 };
 

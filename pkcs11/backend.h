@@ -132,6 +132,12 @@ struct backend_ops {
                               uint8_t ret_sig[static TOKEN_SIGNATURE_MAX],
                               size_t *ret_len, struct backend_error *reterr);
 
+    /* Begin the next signature: the next call on this session is sign() by the
+     * same key, or session_reset(). NULL: there is nothing to gain. */
+    enum token_result (*begin)(struct backend_session *s,
+                               const struct backend_key *key,
+                               struct backend_error *reterr);
+
     /* Private and public half. */
     enum token_result (*destroy)(struct backend_session *s,
                                  const struct backend_key *key,

@@ -131,6 +131,7 @@ enum token_result cryptoki_session_reset(struct backend_session *s,
     pthread_mutex_lock(&s->b->lock);
     cryptoki_close_session(s->b, s->handle);
     s->handle = CK_INVALID_HANDLE;
+    s->begun = false;
     r = open_one(s, reterr);
     pthread_mutex_unlock(&s->b->lock);
     if (r != TOKEN_S_OK)

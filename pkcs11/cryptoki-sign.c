@@ -18,10 +18,26 @@ static const uint8_t digest_info[DIGEST_INFO_LEN] = {
 };
 
 struct operation {
-    CK_MECHANISM mechanism;
     uint8_t *data;
     CK_ULONG len;
 };
+
+/* CK_UNAVAILABLE_INFORMATION: we do not sign with such keys. */
+static CK_MECHANISM_TYPE mechanism(const struct backend_session *s,
+                                   uint32_t alg)
+{
+    switch (alg) {
+    case TOKEN_ALG_ES256:
+    case TOKEN_ALG_ES384:
+        return CKM_ECDSA;
+    case TOKEN_ALG_RS256:
+        return s->b->rsa_hashes ? CKM_SHA256_RSA_PKCS : CKM_RSA_PKCS;
+    case TOKEN_ALG_EDDSA:
+        return CKM_EDDSA;
+    default:
+        return CK_UNAVAILABLE_INFORMATION;
+    }
+}
 
 static int hash(const struct backend_session *s, const EVP_MD *md,
                 struct bytes input, uint8_t *ret)
@@ -39,35 +55,38 @@ static int prepare(const struct backend_session *s, uint32_t alg,
                    uint8_t space[static DIGEST_INFO_LEN + DIGEST_MAX],
                    struct operation *ret)
 {
-    /* The message as it is; PKCS#11 has no const. */
-    struct operation whole = { { CKM_EDDSA, NULL, 0 },
-                               bytes_unconst(input),
-                               input.len };
-
     switch (alg) {
     case TOKEN_ALG_ES256:
-        *ret = (struct operation){ { CKM_ECDSA, NULL, 0 }, space, 32 };
+        *ret = (struct operation){ space, 32 };
         return hash(s, s->b->sha256, input, space);
     case TOKEN_ALG_ES384:
-        *ret = (struct operation){ { CKM_ECDSA, NULL, 0 }, space, 48 };
+        *ret = (struct operation){ space, 48 };
         return hash(s, s->b->sha384, input, space);
     case TOKEN_ALG_RS256:
-        if (s->b->rsa_hashes) {
-            whole.mechanism.mechanism = CKM_SHA256_RSA_PKCS;
-            *ret = whole;
-            return 0;
-        }
+        if (s->b->rsa_hashes)
+            break;
         memcpy(space, digest_info, DIGEST_INFO_LEN);
-        *ret = (struct operation){ { CKM_RSA_PKCS, NULL, 0 },
-                                   space,
-                                   DIGEST_INFO_LEN + 32 };
+        *ret = (struct operation){ space, DIGEST_INFO_LEN + 32 };
         return hash(s, s->b->sha256, input, space + DIGEST_INFO_LEN);
-    case TOKEN_ALG_EDDSA:
-        *ret = whole;
-        return 0;
     default:
-        return -1;
+        break;
     }
+    /* The message as it is; PKCS#11 has no const. */
+    *ret = (struct operation){ bytes_unconst(input), input.len };
+    return 0;
+}
+
+enum token_result cryptoki_begin(struct backend_session *s,
+                                 const struct backend_key *key,
+                                 struct backend_error *reterr)
+{
+    CK_MECHANISM m = { mechanism(s, key->key.alg), NULL, 0 };
+    CK_RV rv = s->b->f->C_SignInit(s->handle, &m, key->handle);
+
+    if (rv != CKR_OK)
+        return cryptoki_trouble(s, rv, "C_SignInit", reterr);
+    s->begun = true;
+    return TOKEN_S_OK;
 }
 
 enum token_result cryptoki_sign(struct backend_session *s,
@@ -80,15 +99,18 @@ enum token_result cryptoki_sign(struct backend_session *s,
     /* Room for answers that are too long, to be told apart from faults. */
     uint8_t sig[2 * TOKEN_SIGNATURE_MAX];
     CK_ULONG len = sizeof(sig);
+    enum token_result r = TOKEN_S_OK;
     struct operation op;
     CK_RV rv;
 
     if (prepare(s, key->key.alg, input, space, &op) < 0)
         return backend_fail(reterr, TOKEN_S_FAILED, BACKEND_CURE_RESTART, 0,
                             "hashing failed");
-    rv = s->b->f->C_SignInit(s->handle, &op.mechanism, key->handle);
-    if (rv != CKR_OK)
-        return cryptoki_trouble(s, rv, "C_SignInit", reterr);
+    if (!s->begun)
+        r = cryptoki_begin(s, key, reterr);
+    if (r != TOKEN_S_OK)
+        return r;
+    s->begun = false;
     rv = s->b->f->C_Sign(s->handle, op.data, op.len, sig, &len);
     if (rv != CKR_OK)
         return cryptoki_trouble(s, rv, "C_Sign", reterr);

@@ -223,6 +223,7 @@ const struct backend_ops cryptoki_backend = {
     .find_uri = cryptoki_find_uri,
     .generate = cryptoki_generate,
     .sign = cryptoki_sign,
+    .begin = cryptoki_begin,
     .destroy = cryptoki_destroy,
     .close = cryptoki_close,
 };

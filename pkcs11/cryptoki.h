@@ -37,6 +37,7 @@ struct backend_session {
     struct backend *b;
     CK_SESSION_HANDLE handle; /* CK_INVALID_HANDLE: lost */
     EVP_MD_CTX *digest;
+    bool begun; /* C_SignInit was called ahead */
 };
 
 /* An attribute's value, read into fixed space; len 0 when it is not there. */
@@ -112,6 +113,9 @@ enum token_result cryptoki_generate(struct backend_session *s,
                                     struct backend_error *reterr);
 
 /* cryptoki-sign.c */
+enum token_result cryptoki_begin(struct backend_session *s,
+                                 const struct backend_key *key,
+                                 struct backend_error *reterr);
 enum token_result cryptoki_sign(struct backend_session *s,
                                 const struct backend_key *key,
                                 struct bytes input,

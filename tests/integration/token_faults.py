@@ -469,6 +469,44 @@ def a_login_lost_under_load_is_renewed_once(p):
         equal(p.logins(), before + 1, "C_Login calls")
 
 
+def begun_ahead(p, h):
+    """Signs until C_SignInit has been called for a request to come."""
+    def asked():
+        for _ in range(20):
+            equal(h.sign("k", "ES256", DATA).result, "OK", "sign")
+        return len(p.trace("C_SignInit")) > len(p.trace("C_Sign"))
+
+    within("a signature begun ahead", asked)
+
+
+def what_was_begun_ahead_is_in_nobodys_way(p):
+    others = (lambda h: h.find("k"), lambda h: h.sign("other", "ES256", DATA),
+              lambda h: h.ask("LIST", data=bytes(8)),
+              lambda h: h.generate("new", "ES256"),
+              lambda h: h.ask("DESTROY", "new"),
+              lambda h: time.sleep(0.2) or h.sign("k", "ES256", DATA))
+    with ready(p, Sessions=1) as h:
+        equal(h.generate("other", "ES256").result, "OK", "generate")
+        for i, ask in enumerate(others):
+            begun_ahead(p, h)
+            r = ask(h)
+            equal(r.result, "OK", f"{i}: {r.text}")
+            equal(h.sign("k", "ES256", DATA).result, "OK", f"{i}: after it")
+        equal(p.logins(), 1, "C_Login calls")
+
+
+def a_failure_ahead_is_not_seen(p):
+    with ready(p, Sessions=1) as h:
+        for rule in ("C_SignInit rv=0x5 count=1", "C_Sign rv=0x91 count=1",
+                     "C_SignInit closeall count=1"):
+            begun_ahead(p, h)
+            p.rules(rule)
+            for _ in range(20):
+                r = h.sign("k", "ES256", DATA)
+                equal(r.result, "OK", f"{rule}: {r.text}")
+            p.rules()
+
+
 # ---- signatures and keys --------------------------------------------------
 
 
@@ -622,7 +660,7 @@ def destroying_goes_on_after_a_failure(p):
 
 TESTS = [v for k, v in list(globals().items())
          if callable(v) and getattr(v, "__module__", "") == __name__ and
-         k not in ("ready", "refused_pin", "ends")]
+         k not in ("ready", "refused_pin", "ends", "begun_ahead")]
 
 if __name__ == "__main__":
     main(TESTS, [Faulty])
