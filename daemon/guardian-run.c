@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "daemon/admin.h"
 #include "daemon/guardian.h"
 #include "daemon/lacme.h"
+#include "daemon/linger.h"
 #include "daemon/message-ids.h"
 #include "daemon/notify.h"
 #include "daemon/reload.h"
-#include "daemon/spin.h"
 
 /* Longer than a token's default Timeout= would only make systemd impatient. */
 #define STOP_MS 10000
@@ -95,16 +97,42 @@ static int on_terminate(sd_event_source *s, const struct signalfd_siginfo *si,
     return 0;
 }
 
+static uint64_t now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static size_t in_flight(const struct guardian *g)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < g->n_tokens; i++)
+        n += token_in_flight(g->tokens[i]);
+    return n;
+}
+
+/* sd_event_loop(), but for the lingering. */
 static int guardian_loop(struct guardian *g)
 {
-    int r = 0;
+    struct linger linger;
+    bool awake = false;
+    int r;
 
-    while (r >= 0 && sd_event_get_state(g->event) != SD_EVENT_FINISHED) {
-        r = sd_event_run(g->event, UINT64_MAX);
-        if (r >= 0)
-            r = spin_after_turn(g);
+    linger_init(&linger);
+    while (sd_event_get_state(g->event) != SD_EVENT_FINISHED) {
+        r = sd_event_run(g->event, awake ? 0 : UINT64_MAX);
+        if (r < 0)
+            return r;
+        if (r > 0)
+            linger_note(&linger, in_flight(g), now_us());
+        else
+            (void)sched_yield();
+        awake = linger_wants(&linger, now_us());
     }
-    return r < 0 ? r : 0;
+    return 0;
 }
 
 int guardian_run(struct guardian *g)

@@ -20,11 +20,6 @@ struct lacme;
 struct quota;
 struct sha256;
 
-/* How often looking in vain was skipped, and will be (daemon/spin.c). */
-struct spin_state {
-    unsigned skip, pause;
-};
-
 struct guardian_options {
     const char *config_dir;
     const char *helper; /* of spawned token helpers */
@@ -66,7 +61,6 @@ struct guardian {
     sd_event_source *stop_timer;
     bool stopping;
     struct log_limit log_granted, log_denied;
-    struct spin_state spin_token, spin_client;
     uint64_t n_no_rule; /* requests of callers that no rule set matches */
 };
 

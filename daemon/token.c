@@ -344,15 +344,6 @@ static int token_on_io(sd_event_source *s, int fd, uint32_t revents,
     return 0;
 }
 
-bool token_poll(struct token *t)
-{
-    int r = t->fd >= 0 ? token_receive(t) : 0;
-
-    if (r < 0)
-        token_disconnect(t, "it went away");
-    return r > 0;
-}
-
 /* ---- the connection ---- */
 
 static void token_reconnect_later(struct token *t)
@@ -648,11 +639,6 @@ const char *token_state_text(const struct token *t)
 bool token_spawned(const struct token *t)
 {
     return !t->o.settings->helper_socket;
-}
-
-int token_fd(const struct token *t)
-{
-    return t->fd;
 }
 
 size_t token_in_flight(const struct token *t)

@@ -101,9 +101,5 @@ const char *token_state_text(const struct token *t);
 /* token_spawned() - the helper is our child, with our user. */
 bool token_spawned(const struct token *t);
 
-/* token_fd() - the connection, or -1; token_in_flight() - sent and not yet
- * answered; token_poll() - take what has come in, without waiting, true if
- * there was something. For the adaptive spin. */
-int token_fd(const struct token *t);
+/* token_in_flight() - sent and not yet answered. */
 size_t token_in_flight(const struct token *t);
-bool token_poll(struct token *t);

@@ -111,10 +111,8 @@ static void call_finish(struct varlink_call *c)
         s->n_calls--;
         varlink_uid_unpark(conn->uid);
     }
-    if (conn->server) {
-        conn->server->last_answered = conn;
+    if (conn->server)
         varlink_conn_settle(conn);
-    }
     if (s)
         varlink_server_check_idle(s);
     call_free(c);

@@ -32,8 +32,6 @@ void varlink_conn_close(struct varlink_conn *c)
     varlink_frames_deinit(&c->in);
     c->source = sd_event_source_disable_unref(c->source);
     close(TAKE_FD(c->fd));
-    if (s->last_answered == c)
-        s->last_answered = NULL;
     TAILQ_REMOVE(&s->conns, c, all);
     s->n_conns--;
     c->server = NULL;
@@ -165,37 +163,36 @@ static void take_input(struct varlink_conn *c, size_t len)
         (void)run_buffered(c);
 }
 
-bool varlink_conn_read(struct varlink_conn *c)
+void varlink_conn_read(struct varlink_conn *c)
 {
     CLEANUP_VARLINK_CONN struct varlink_conn *ref = varlink_conn_ref(c);
     ssize_t n;
 
     (void)ref;
     if (c->finishing || c->at_eof)
-        return false;
+        return;
     if (varlink_frames_whole(&c->in)) {
         wait_for(c, c->events & ~(uint32_t)EPOLLIN);
-        return false;
+        return;
     }
     if (!c->call && uid_is_full(c)) {
         park(c);
-        return false;
+        return;
     }
 
     n = recv(c->fd, c->server->scratch,
              VARLINK_MESSAGE_MAX - varlink_frames_len(&c->in), MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return false;
+        return;
     if (n < 0) {
         varlink_conn_close(c);
-        return true;
+        return;
     }
     if (n == 0)
         c->at_eof = true;
     else
         take_input(c, (size_t)n);
     varlink_conn_settle(c);
-    return true;
 }
 
 void varlink_conn_run(struct varlink_conn *c)
@@ -209,7 +206,7 @@ void varlink_conn_run(struct varlink_conn *c)
     }
     /* Without a whole request it was parked unread. */
     if (!run_buffered(c) && !c->call && !has_output(c))
-        (void)varlink_conn_read(c);
+        varlink_conn_read(c);
     c->called_up = false;
     if (!c->server)
         return;
@@ -299,7 +296,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents,
     if (revents & EPOLLOUT)
         flush(c);
     if (c->server && (hangup || (revents & EPOLLIN)))
-        (void)varlink_conn_read(c);
+        varlink_conn_read(c);
     return 0;
 }
 

@@ -98,7 +98,6 @@ struct varlink_server {
     struct varlink_conns conns;
     struct varlink_conns ready;
     struct varlink_uids uids;
-    struct varlink_conn *last_answered;
     sd_event_source *turn;  /* on while `ready` has entries */
     sd_event_source *pause; /* on while accepting is paused */
     size_t n_conns;
@@ -132,8 +131,8 @@ void varlink_server_check_idle(struct varlink_server *s);
 /* varlink-conn.c; takes fd and peer on success. */
 int varlink_conn_new(struct varlink_socket *l, int fd, struct peer *peer,
                      struct varlink_uid *uid) MUST_CHECK;
-/* Read once, and let one request in. Returns whether there was anything. */
-bool varlink_conn_read(struct varlink_conn *c);
+/* Read once, and let one request in. */
+void varlink_conn_read(struct varlink_conn *c);
 /* Its turn in the event loop. */
 void varlink_conn_run(struct varlink_conn *c);
 void varlink_conn_send(struct varlink_conn *c, struct iovec *iov, size_t n);

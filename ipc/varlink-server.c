@@ -87,14 +87,6 @@ static int on_turn(sd_event_source *source, void *userdata)
     return 0;
 }
 
-int varlink_server_poll(struct varlink_server *s)
-{
-    struct varlink_conn *c = s->last_answered;
-
-    return c && !c->call && c->queued == VARLINK_QUEUED_NOT &&
-           varlink_conn_read(c);
-}
-
 static uint64_t boottime_us(void)
 {
     struct timespec ts;

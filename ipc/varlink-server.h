@@ -93,18 +93,6 @@ struct varlink_listener {
 int varlink_server_listen(struct varlink_server *s, int fd,
                           const struct varlink_listener *listener) MUST_CHECK;
 
-/**
- * varlink_server_poll() - look for a request without the event loop
- *
- * Reads the connection that was answered last, without waiting, and dispatches
- * a request that is whole. For a short busy wait right after an answer, where
- * the next request of the same client is expected: it saves the wake-up.
- *
- * Return: 1 if anything came (a request, a part of one, the end of the
- * connection), else 0. Not an error code.
- */
-int varlink_server_poll(struct varlink_server *s);
-
 /*
  * varlink_server_stop() - close the listeners and idle connections, read no
  * more requests; those in flight are still answered (a stream, by whoever sends

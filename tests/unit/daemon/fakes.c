@@ -249,20 +249,8 @@ bool token_spawned(const struct token *t)
     return true;
 }
 
-int token_fd(const struct token *t)
-{
-    (void)t;
-    return -1;
-}
-
 size_t token_in_flight(const struct token *t)
 {
     (void)t;
     return 0;
-}
-
-bool token_poll(struct token *t)
-{
-    (void)t;
-    return false;
 }

@@ -388,36 +388,6 @@ static void test_a_connection_has_a_slot(void **state)
     assert_int_equal(f.n_freed_slots, 1);
 }
 
-static void
-test_poll_takes_the_next_request_of_whoever_was_answered(void **state)
-{
-    CLEANUP(fixture_stop) struct fixture f;
-    CLEANUP_FD int fd = -1;
-    CLEANUP_FD int other = -1;
-    char got[64];
-
-    (void)state;
-    fixture_start(&f, (struct varlink_limits){ 0 });
-    assert_int_equal(varlink_server_poll(f.server), 0);
-    fd = fixture_connect(&f);
-    other = fixture_connect(&f);
-    fixture_send(fd, ECHO(1));
-    fixture_expect(&f, fd, ANSWER(1));
-    assert_int_equal(varlink_server_poll(f.server), 0);
-    fixture_send(other, ECHO(3));
-    assert_int_equal(varlink_server_poll(f.server), 0);
-    fixture_send(fd, ECHO(2));
-    assert_int_equal(varlink_server_poll(f.server), 1);
-    assert_int_equal(recv(fd, got, sizeof(got), MSG_DONTWAIT),
-                     sizeof(ANSWER(2)));
-    assert_string_equal(got, ANSWER(2));
-    fixture_expect(&f, other, ANSWER(3));
-    close(TAKE_FD(other));
-    assert_int_equal(varlink_server_poll(f.server), 1);
-    assert_int_equal(varlink_server_poll(f.server), 0);
-    assert_int_equal(varlink_server_connections(f.server), 1);
-}
-
 static void tell(void *userdata)
 {
     *(bool *)userdata = true;
@@ -481,8 +451,6 @@ int main(void)
         cmocka_unit_test(test_a_call_is_told_once_that_its_peer_is_gone),
         cmocka_unit_test(test_a_call_may_outlive_the_server),
         cmocka_unit_test(test_a_connection_has_a_slot),
-        cmocka_unit_test(
-            test_poll_takes_the_next_request_of_whoever_was_answered),
         cmocka_unit_test(test_stop_answers_what_is_in_flight_and_no_more),
         cmocka_unit_test(test_stop_with_nothing_in_flight_is_idle_at_once),
     };
