@@ -21,6 +21,8 @@ struct service {
     struct login login;
     struct shared *shared;
     bool unseparated; /* the peer runs as the same user */
+    unsigned n_answerers;
+    _Atomic unsigned n_done; /* of them, since the connection is closed */
 };
 
 /* One thread's: its session, and what it answers with. */

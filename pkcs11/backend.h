@@ -117,8 +117,9 @@ struct backend_ops {
                                   struct backend_key *ret,
                                   struct backend_error *reterr);
 
-    /* A new key of that label, which nothing has yet (EXISTS): on the token,
-     * sensitive, not extractable, sign only. @rsa_bits for TOKEN_ALG_RS256. */
+    /* A new key: on the token, sensitive, not extractable, sign only. The
+     * caller has looked that no key has the label; EXISTS if one turns up all
+     * the same. @rsa_bits for TOKEN_ALG_RS256. */
     enum token_result (*generate)(struct backend_session *s, const char *label,
                                   enum token_alg alg, unsigned rsa_bits,
                                   struct backend_key *ret,

@@ -60,8 +60,9 @@ static CK_RV generate(const struct backend *b, CK_SESSION_HANDLE rw,
         { CKA_TOKEN, &yes, sizeof(yes) },
         { CKA_LABEL, q->label, strlen(q->label) },
         { CKA_ID, q->id, sizeof(q->id) },
-        { CKA_VERIFY, &yes, sizeof(yes) },
         { CKA_PRIVATE, &no, sizeof(no) },
+        /* No CKA_VERIFY: we verify with OpenSSL, and tpm2-pkcs11 refuses it
+         * together with a private key that does not decrypt. */
         { rsa ? CKA_MODULUS_BITS : CKA_EC_PARAMS,
           rsa ? (void *)&q->rsa_bits : q->recipe.params,
           rsa ? sizeof(q->rsa_bits) : q->recipe.params_len },
@@ -145,29 +146,6 @@ static enum token_result make_key(struct backend_session *s,
     return read_back(s, rw, public, private, ret, reterr);
 }
 
-/* Any private key of that label, fit or not. */
-static enum token_result check_new(struct backend_session *s, struct request *q,
-                                   struct backend_error *reterr)
-{
-    CK_OBJECT_CLASS class = CKO_PRIVATE_KEY;
-    CK_ATTRIBUTE template[] = {
-        { CKA_CLASS, &class, sizeof(class) },
-        { CKA_LABEL, q->label, strlen(q->label) },
-    };
-    CK_OBJECT_HANDLE found;
-    CK_ULONG n = 0;
-    CK_RV rv;
-
-    rv = cryptoki_search(s->b, s->handle, template, ARRAY_LEN(template), &found,
-                         1, &n);
-    if (rv != CKR_OK)
-        return cryptoki_trouble(s, rv, "looking for the label", reterr);
-    if (n > 0)
-        return refuse_token(reterr, TOKEN_S_EXISTS, "there is a key %s",
-                            q->label);
-    return TOKEN_S_OK;
-}
-
 enum token_result cryptoki_generate(struct backend_session *s,
                                     const char *label, enum token_alg alg,
                                     unsigned rsa_bits, struct backend_key *ret,
@@ -180,9 +158,6 @@ enum token_result cryptoki_generate(struct backend_session *s,
 
     memcpy(q.label, label, strlen(label) + 1);
     randombytes_buf(q.id, sizeof(q.id));
-    r = check_new(s, &q, reterr);
-    if (r != TOKEN_S_OK)
-        return r;
     pthread_mutex_lock(&s->b->lock);
     rv = cryptoki_open_session(s->b, CKF_RW_SESSION, &rw);
     pthread_mutex_unlock(&s->b->lock);

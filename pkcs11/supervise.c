@@ -29,7 +29,8 @@
 #define WORKERS_MAX 16
 #define RETRY_FIRST_MS 250
 #define RETRY_MAX_MS 30000
-#define NOT_YET (-1) /* no exit code so far */
+#define CLOSE_GRACE_MS 1000 /* for workers to give their sessions back */
+#define NOT_YET (-1)        /* no exit code so far */
 
 enum child_state {
     CHILD_NONE = 0,
@@ -64,7 +65,8 @@ struct supervisor {
 
     bool unlocking; /* a TOKEN_OP_UNLOCK waits for a start */
     uint64_t unlock_id;
-    bool closing; /* the peer is gone; a login is not cut off */
+    bool closing;         /* the peer is gone */
+    uint64_t close_at_ms; /* then; 0: not set */
     uint8_t *request;
 };
 
@@ -320,7 +322,11 @@ static int on_exit_of(struct supervisor *v, pid_t pid, int status)
         return NOT_YET;
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_CLOSED)
-        return 0;
+        v->closing = true;
+    if (v->closing) {
+        forget_child(v, c);
+        return NOT_YET;
+    }
     describe_exit(status, text, sizeof(text));
     log_msg(LOG_ERR, "token %s: %s; starting anew", v->token->name, text);
     return 1;
@@ -382,13 +388,42 @@ static int on_request(struct supervisor *v)
     return NOT_YET;
 }
 
-static int poll_timeout(const struct supervisor *v)
+static int until(uint64_t at_ms)
 {
     uint64_t now = now_ms();
 
-    if (v->retry_at_ms == 0 || v->n_children > 0)
-        return -1;
-    return v->retry_at_ms > now ? (int)(v->retry_at_ms - now) : 0;
+    return at_ms > now ? (int)(at_ms - now) : 0;
+}
+
+static bool retries(const struct supervisor *v)
+{
+    return v->retry_at_ms != 0 && v->n_children == 0 && !v->closing;
+}
+
+static int poll_timeout(const struct supervisor *v)
+{
+    if (v->close_at_ms != 0)
+        return until(v->close_at_ms);
+    return retries(v) ? until(v->retry_at_ms) : -1;
+}
+
+/*
+ * A login in progress is not cut off: that would leave a try without an answer.
+ * Then the workers see the end themselves, but those in a call that hangs.
+ *
+ * Return: an exit code, or NOT_YET.
+ */
+static int close_down(struct supervisor *v)
+{
+    if (starting(v) && v->token->pin != SETTINGS_PIN_ASK)
+        return NOT_YET;
+    if (v->close_at_ms == 0) {
+        (void)shutdown(v->connection, SHUT_RDWR);
+        v->close_at_ms = now_ms() + CLOSE_GRACE_MS;
+    }
+    return v->n_children == 0 || starting(v) || until(v->close_at_ms) == 0
+               ? 0
+               : NOT_YET;
 }
 
 /* Return: an exit code, or NOT_YET. */
@@ -416,12 +451,10 @@ static int turn(struct supervisor *v)
         on_report(v, c);
     if (code == NOT_YET && fds[0].revents)
         code = on_signal(v);
-    if (code == NOT_YET && poll_timeout(v) == 0)
+    if (code == NOT_YET && v->closing)
+        return close_down(v);
+    if (code == NOT_YET && retries(v) && until(v->retry_at_ms) == 0)
         start_first(v, false);
-    /* A login in progress would leave a try without an answer. */
-    if (code == NOT_YET && v->closing &&
-        (!starting(v) || v->token->pin == SETTINGS_PIN_ASK))
-        code = 0;
     return code;
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,8 +21,8 @@ struct worker {
     struct service service;
     struct watchdog dog;
     struct answerer answerers[WATCHDOG_WATCHES_MAX];
-    unsigned n_answerers;
     char *credentials_dir;
+    struct token_status status;
 };
 
 /* Modules crash in their destructors: no exit handler ever runs. */
@@ -153,7 +154,7 @@ static enum token_result open_sessions(struct worker *w,
         }
         if (r != TOKEN_S_OK)
             return r;
-        w->n_answerers = i + 1;
+        w->service.n_answerers = i + 1;
     }
     return TOKEN_S_OK;
 }
@@ -163,9 +164,10 @@ static void report(struct worker *w, enum token_result r,
 {
     struct worker_report report = { .err = *err };
 
-    report.err.result = r;
     if (w->service.backend)
-        answer_status(&w->service, &report.status);
+        answer_status(&w->service, &w->status);
+    report.err.result = r;
+    report.status = w->status;
     if (send(CONTROL_FD, &report, sizeof(report), MSG_NOSIGNAL) < 0)
         leave(WORKER_EXIT_FAILED);
 }
@@ -178,7 +180,7 @@ static void wait_for_go(struct worker *w)
     if (recv(CONTROL_FD, &go, sizeof(go), 0) != sizeof(go))
         leave(WORKER_EXIT_CLOSED);
     atomic_fetch_add(&w->setup->shared->processes, 1);
-    atomic_fetch_add(&w->setup->shared->sessions, w->n_answerers);
+    atomic_fetch_add(&w->setup->shared->sessions, w->service.n_answerers);
     if (!go.answers_unlock)
         return;
     answer_status(&w->service, &status);
@@ -198,6 +200,33 @@ static noreturn void leave_after(enum answer_next next,
                                        : WORKER_EXIT_LADDER);
 }
 
+/*
+ * The connection is closed. Whoever is last to notice gives the token its
+ * sessions back, which a TPM or an HSM far away otherwise holds for a while; a
+ * thread that hangs in a call never comes here, and then the supervisor ends
+ * us.
+ */
+static noreturn void finish(struct answerer *a)
+{
+    struct service *s = a->service;
+
+    if (atomic_fetch_add(&s->n_done, 1) + 1 < s->n_answerers) {
+        for (;;)
+            (void)pause();
+    }
+    watch_start(a->watch, s->settings->timeout_ms);
+    s->ops->close(s->backend);
+    leave(WORKER_EXIT_CLOSED);
+}
+
+/* An empty datagram looks like the end. */
+static bool is_closed(int fd)
+{
+    struct pollfd p = { fd, POLLRDHUP, 0 };
+
+    return poll(&p, 1, 0) == 1;
+}
+
 static void *serve(void *arg)
 {
     struct answerer *a = arg;
@@ -213,8 +242,10 @@ static void *serve(void *arg)
         ssize_t n = spin_recv(&a->service->shared->spin, CONNECTION_FD, buf,
                               WIRE_REQUEST_MAX, hot);
 
+        if (n <= 0 && is_closed(CONNECTION_FD))
+            finish(a);
         if (n <= 0)
-            leave(WORKER_EXIT_CLOSED);
+            leave(WORKER_EXIT_PROTOCOL);
         next = answer_datagram(a, CONNECTION_FD,
                                (struct bytes){ buf, (size_t)n }, &err);
         if (next != ANSWER_GO_ON)
@@ -222,6 +253,20 @@ static void *serve(void *arg)
         hot = spin;
     }
     return NULL;
+}
+
+/* What could not be used; what report() says of it is read before. */
+static void give_back(struct worker *w)
+{
+    struct service *s = &w->service;
+
+    if (!s->backend)
+        return;
+    answer_status(s, &w->status);
+    watch_start(&w->dog.watches[0], s->settings->timeout_ms);
+    s->ops->close(s->backend);
+    watch_stop(&w->dog.watches[0]);
+    s->backend = NULL;
 }
 
 static noreturn void run(struct worker *w)
@@ -239,11 +284,13 @@ static noreturn void run(struct worker *w)
         if (r == TOKEN_S_OK)
             r = open_sessions(w, &err);
     }
+    if (r != TOKEN_S_OK)
+        give_back(w);
     report(w, r, &err);
-    if (r != TOKEN_S_OK || w->n_answerers == 0)
+    if (r != TOKEN_S_OK || w->service.n_answerers == 0)
         leave(WORKER_EXIT_FAILED);
     wait_for_go(w);
-    for (unsigned i = 1; i < w->n_answerers; i++) {
+    for (unsigned i = 1; i < w->service.n_answerers; i++) {
         if (pthread_create(&thread, NULL, serve, &w->answerers[i]))
             leave(WORKER_EXIT_LADDER);
     }

@@ -12,7 +12,7 @@
  *   FUNCTION [rv=0xN] [after=N] [count=N] [post] [label=KEY] [session=N]
  *            [ms=N] [hang] [segv] [print=TEXT] [thread] [fork]
  *            [limit=N] [duplicate] [short] [long] [flip] [flags=0xN]
- *            [attr=0xN] [value=0|1|none] [empty]
+ *            [attr=0xN] [value=OCTET|none] [empty]
  *            [logout] [closeall]
  *
  * rv comes without the real call, or after it with "post": a real operation
@@ -25,7 +25,7 @@ struct faulty_rule {
     char print[80];
     unsigned long rv, flags, attr, session;
     unsigned after, count, ms, limit;
-    int value; /* of attr: 0, 1, -1 for not there */
+    int value; /* of attr, one octet; -1 for not there */
     bool has_rv, post, hang, segv, thread, fork, duplicate;
     bool shorter, longer, flip, empty, has_attr, has_session;
     bool logout, closeall;
