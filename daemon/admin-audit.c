@@ -122,6 +122,18 @@ static void watch_gone(struct varlink_call *call, void *userdata)
     watch_end(userdata);
 }
 
+void admin_roles_changed(struct guardian *g)
+{
+    struct admin_watch *next;
+
+    for (struct admin_watch *w = g->watches; w; w = next) {
+        next = w->next;
+        if (roles_of(&g->roles, varlink_call_peer(w->call), &g->names.policy) ==
+            ROLE_NONE)
+            watch_end(w);
+    }
+}
+
 void admin_stop(struct guardian *g)
 {
     while (g->watches)

@@ -21,6 +21,7 @@
 
 struct own_request {
     struct varlink_call *call;
+    const struct account *account;
     struct buf url, head, payload; /* the last two as base64url */
     struct buf input;
 };
@@ -34,6 +35,15 @@ static void own_free(struct own_request *o)
     free(o);
 }
 
+/* Nobody knows which key the CA has. */
+static void own_error_unresolved(struct varlink_call *call,
+                                 const struct account *a)
+{
+    admin_error_state(call, account_status_name(account_status(a)),
+                      a->unresolved);
+}
+
+/* A token that has just started may have been looked at only meanwhile. */
 static void own_on_signed(const struct token_answer *a, void *userdata)
 {
     CLEANUP_BUF struct buf signature = { 0 };
@@ -41,6 +51,8 @@ static void own_on_signed(const struct token_answer *a, void *userdata)
 
     if (!token_answer_ok(a))
         admin_error_token(o->call, a);
+    else if (o->account->unresolved)
+        own_error_unresolved(o->call, o->account);
     else if (b64url_encode(a->data, &signature))
         admin_error_busy(o->call);
     else
@@ -84,6 +96,7 @@ static void own_sign(struct guardian *g, struct varlink_call *call,
 
     if (o) {
         o->call = call;
+        o->account = a;
         r = own_compose(o, &a->row.acme, p->by_jwk, p->nonce, p->url,
                         p->payload);
     }
@@ -137,6 +150,10 @@ static struct account *own_account(struct guardian *g,
     if (!a->row.acme.directory.new_order) {
         admin_error_state(call, account_status_name(account_status(a)),
                           "its directory is not known yet");
+        return NULL;
+    }
+    if (a->unresolved) {
+        own_error_unresolved(call, a);
         return NULL;
     }
     if (!nonce_ok(nonce)) {

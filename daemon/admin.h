@@ -9,5 +9,8 @@
 
 int admin_register(struct guardian *g) MUST_CHECK;
 
+/* admin_roles_changed() - ends the streams of those who have no role now. */
+void admin_roles_changed(struct guardian *g);
+
 /* admin_stop() - end the streams that nothing else would end. */
 void admin_stop(struct guardian *g);

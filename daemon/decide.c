@@ -217,13 +217,18 @@ static int decide_sync_refusal(int r, struct refusal *ret_refusal)
     return 0;
 }
 
-/* The line is on disk, or will be within the interval. */
+/*
+ * The line is on disk, or will be within the interval. Between the decision and
+ * now an operator may have suspended the account, or the keys may have turned
+ * out to be wrong: then the signature stays here.
+ */
 static void decide_on_synced(int r, void *userdata)
 {
     struct decision *d = userdata;
     struct refusal refusal = { 0 };
 
-    if (decide_sync_refusal(r, &refusal)) {
+    if (decide_sync_refusal(r, &refusal) ||
+        decide_state(d->guardian, d->in.peer, d->in.account, &refusal)) {
         decide_refuse(d, &refusal, 0);
         return;
     }
@@ -243,10 +248,6 @@ static int decide_token_refusal(const struct token_answer *a,
     return 0;
 }
 
-/*
- * Between the decision and now an operator may have suspended the account, or
- * the keys may have turned out to be wrong: then the signature stays here.
- */
 static int decide_release(struct decision *d, const struct token_answer *a,
                           struct refusal *ret_refusal)
 {
@@ -254,8 +255,6 @@ static int decide_release(struct decision *d, const struct token_answer *a,
     int r;
 
     r = decide_token_refusal(a, ret_refusal);
-    if (r == 0)
-        r = decide_state(d->guardian, d->in.peer, d->in.account, ret_refusal);
     if (r)
         return r;
     if (!a->data.data || a->data.len > sizeof(d->signature) ||

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "daemon/admin.h"
 #include "daemon/message-ids.h"
 
 static int reload_read(const struct guardian *g, struct settings **ret_settings,
@@ -70,6 +71,7 @@ int reload_policy(struct guardian *g, struct errmsg *reterr)
     g->policy_error = (struct errmsg){ 0 };
     g->policy_loaded_s = time(NULL);
     roles_take(&g->roles, settings);
+    admin_roles_changed(g);
     reload_note(g);
     return 0;
 }

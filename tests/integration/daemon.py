@@ -762,6 +762,12 @@ def test_a_higher_generation_needs_to_be_resolved(g):
                  "AccountNotReady", state="needs-resolve")
     text = g.must("AccountShow", {"name": "test"})["account"]["statusText"]
     L.expect("generation 2" in text, text)
+    for method, more in (("AccountSignDeactivation", {}),
+                         ("AccountSignRegistration", {
+                             "contacts": [], "termsOfServiceAgreed": True})):
+        expect_error(g.ask_admin(method, {"name": "test", "nonce": "n",
+                                          **more}),
+                     "WrongState", state="needs-resolve")
 
 
 def test_a_second_daemon_on_the_same_state_is_told():
