@@ -18,6 +18,11 @@ import lab as L  # noqa: E402
 SIGNER = "org.acmeguardian.Signer."
 ADMIN = "org.acmeguardian.Admin."
 VECTORS = json.loads((L.ROOT / "tests/vectors/requests.json").read_text())
+# All but one: the key of csr-account-key is the vectors' account's, not ours;
+# policy-check and the unit tests have that case.
+CSR_CASES = [c for c in json.loads((L.ROOT / "tests/vectors/csr.json")
+                                   .read_text())["cases"]
+             if c["id"] != "csr-account-key"]
 CA = "https://ca.example"
 DIRECTORY = CA + "/directory"
 ENDPOINTS = VECTORS["context"]["account"]["directory"]
@@ -312,7 +317,7 @@ def test_sign_composes_what_it_signs(g):
 def test_every_vector_gets_its_verdict_through_the_socket(g):
     ours = json.dumps(g.account["jwk"], separators=(",", ":"))
     theirs = VECTORS["context"]["account"]["jwk"]
-    for case in VECTORS["cases"]:
+    for case in VECTORS["cases"] + CSR_CASES:
         request = {"protected": case["protected"], "payload": case["payload"]}
         # The vectors' account key is not ours: a header with that key is made
         # one with ours.
