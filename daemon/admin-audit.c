@@ -15,18 +15,24 @@ static void unavailable(struct varlink_call *call)
     admin_error(call, "AuditUnavailable", json_object());
 }
 
-ADMIN_METHOD(admin_on_audit_rotate)
+static void rotate(struct guardian *g, struct varlink_call *call)
 {
-    struct guardian *g = userdata;
     CLEANUP_FREE char *file = NULL;
+    int r = audit_rotate(g->audit, &file);
 
-    if (!params_take(call, parameters, NULL, 0) ||
-        !admin_begin(g, call, &(struct admin_subject){ 0 }))
-        return;
-    if (audit_rotate(g->audit, &file))
+    if (r)
         unavailable(call);
     else
         varlink_reply_json(call, json_pack("{s:s}", "file", file));
+}
+
+ADMIN_METHOD(admin_on_audit_rotate)
+{
+    struct guardian *g = userdata;
+
+    if (params_take(call, parameters, NULL, 0) &&
+        admin_begin(g, call, &(struct admin_subject){ 0 }))
+        rotate(g, call);
 }
 
 ADMIN_METHOD(admin_on_audit_head)
