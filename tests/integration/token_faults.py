@@ -618,6 +618,19 @@ def the_keys_of_other_tools_are_judged(p):
             raise Failed("an extractable key is listed as safe")
 
 
+def keys_that_no_label_names_are_refused(p):
+    common = ("--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign",
+              "--sensitive")
+    p.tool(*common, "--id", "07")
+    p.tool(*common, "--id", "08", "--label", "x" * 121)
+    p.tool(*common, "--id", "09", "--label", "x" * 120)
+    with p.start(stderr=-3) as h:
+        for ident, want in (("07", "KEY_UNFIT"), ("08", "KEY_UNFIT"),
+                            ("09", "OK")):
+            r = h.ask("FIND_URI", data=f"pkcs11:id=%{ident}".encode())
+            equal(r.result, want, f"{ident}: {r.text}")
+
+
 def a_key_of_another_label_is_not_taken(p):
     with ready(p) as h:
         p.rules("C_GetAttributeValue attr=0x3 value=88")  # "X"

@@ -11,6 +11,7 @@
 
 static char dir[] = "/tmp/test-pin-XXXXXX";
 static char path[64];
+static char said[TOKEN_TEXT_MAX]; /* why the last one was refused */
 
 static int setup(void **state)
 {
@@ -47,6 +48,7 @@ static enum token_result get(enum settings_pin from, char *arg,
     struct backend_error err = { 0 };
     enum token_result r = pin_read(&settings, credentials, &pin, &err);
 
+    memcpy(said, err.text, sizeof(said));
     if (r == TOKEN_S_OK && want) {
         assert_int_equal(pin->len, strlen(want));
         assert_memory_equal(pin->data, want, pin->len);
@@ -92,6 +94,7 @@ static void test_only_regular_files_are_read(void **state)
     assert_int_equal(mkfifo(path, 0600), 0);
     assert_int_equal(get(SETTINGS_PIN_FILE, path, NULL, NULL),
                      TOKEN_S_PIN_MISSING);
+    assert_non_null(strstr(said, "regular file"));
 }
 
 static void test_credentials_are_plain_names(void **state)
