@@ -146,9 +146,10 @@ int audit_round_init(struct audit *a)
 
 void audit_round_deinit(struct audit *a)
 {
+    /* First: they may write one more line. */
+    call_waiters(a, UINT64_MAX, a->sync_errno ? -a->sync_errno : 0);
     a->round_timer = sd_event_source_disable_unref(a->round_timer);
     a->sync = audit_sync_free(a->sync);
-    call_waiters(a, UINT64_MAX, a->sync_errno ? -a->sync_errno : 0);
 }
 
 void audit_round_wanted(struct audit *a)

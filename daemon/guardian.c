@@ -265,6 +265,7 @@ struct guardian *guardian_free(struct guardian *g)
     free(g->tokens);
     /* Both answer what still waits for them, so the interfaces come after. */
     guardian_audit_process(g, "stop");
+    admin_stop(g);
     g->audit = audit_close(g->audit);
     lacme_free(g->lacme);
     varlink_server_free(g->varlink);

@@ -128,6 +128,27 @@ static void test_closing_calls_those_who_wait(void **state)
     assert_int_equal(saved_line(f), 3);
 }
 
+static void write_one_more(int r, void *userdata)
+{
+    struct fixture *f = userdata;
+
+    (void)r;
+    assert_int_equal(fixture_write(f, "refused after all"), 0);
+}
+
+/* A signature that is held back at the last moment is on record, too. */
+static void test_who_is_called_at_the_end_may_still_write(void **state)
+{
+    struct fixture *f = *state;
+
+    f->settings.audit_sync = SETTINGS_SYNC_GROUP;
+    fixture_open(f);
+    assert_int_equal(fixture_write(f, "a"), 0);
+    assert_int_equal(audit_when_synced(f->audit, write_one_more, f), 0);
+    fixture_close(f);
+    assert_int_equal(fixture_verify(f), 3);
+}
+
 static void test_idle_log_wakes_nobody(void **state)
 {
     struct fixture *f = *state;
@@ -374,6 +395,7 @@ int main(void)
         WITH_LOG(test_group_does_not_wait_for_what_is_on_disk),
         WITH_LOG(test_who_is_forgotten_is_not_called),
         WITH_LOG(test_closing_calls_those_who_wait),
+        WITH_LOG(test_who_is_called_at_the_end_may_still_write),
         WITH_LOG(test_idle_log_wakes_nobody),
         WITH_LOG(test_child_that_dies_takes_no_answer_along),
         WITH_LOG(test_child_that_has_worked_is_replaced),
