@@ -133,6 +133,7 @@ static void write_one_more(int r, void *userdata)
     struct fixture *f = userdata;
 
     (void)r;
+    f->audit->armed = false; /* as when a round took longer than its timer */
     assert_int_equal(fixture_write(f, "refused after all"), 0);
 }
 
