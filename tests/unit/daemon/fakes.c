@@ -170,6 +170,8 @@ void token_send(struct token *t, const struct token_ask *ask, token_done_fn fn,
     copy(fakes.label, sizeof(fakes.label), ask->label);
     (void)snprintf(fakes.input, sizeof(fakes.input), "%.*s", (int)ask->data.len,
                    (const char *)ask->data.data);
+    if (fakes.on_ask)
+        fakes.on_ask(ask);
     if (fakes.hold) {
         fakes.held_fn = fn;
         fakes.held_userdata = userdata;
@@ -217,7 +219,8 @@ void token_refresh(struct token *t, enum token_op op, void (*fn)(void *),
 
 const struct settings_token *token_settings(const struct token *t)
 {
-    static const struct settings_token settings;
+    static char prefix[] = "pre";
+    static const struct settings_token settings = { .key_prefix = prefix };
 
     (void)t;
     return &settings;

@@ -21,6 +21,7 @@ struct fakes {
     char input[4096];
     struct token_answer answer; /* given at once, unless: */
     bool hold;
+    void (*on_ask)(const struct token_ask *ask); /* sets the answer; or NULL */
     token_done_fn held_fn;
     void *held_userdata;
 };
