@@ -161,7 +161,7 @@ static void test_sign_hands_over_what_was_asked(void **state)
     assert_string_equal(all->signature, "a|https://ca.example/new-order|N-1|T");
     assert_string_equal(all->json,
                         "{\"protected\":\"PROT\",\"payload\":\"{\\\"x\\\":"
-                        "\\\"\xc3\xbc\\\\n\\\"}\\n\",\"signature\":"
+                        "\\\"\xc3\xbc\\\\n\\\"}\\u000a\",\"signature\":"
                         "\"a|https://ca.example/new-order|N-1|T\"}");
     assert_int_equal(
         guardian_sign(
