@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * bench-guardian SOCKET NEW-ORDER-URL CLIENTS SECONDS
- * bench-guardian --cold SOCKET NEW-ORDER-URL
+ * bench-guardian SOCKET CA-URL ALG CLIENTS SECONDS
+ * bench-guardian --cold SOCKET CA-URL ALG
  *
- * What a C client does: libacme-guardian, a newOrder of two names composed by
- * the daemon, each with another nonce. --cold prints the time from connecting
- * to the first signature.
+ * What an ACME client in C does: through libacme-guardian, a newOrder of two
+ * names that it composed itself, each with another nonce. --cold prints the
+ * time from connecting to the first signature.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <acme-guardian.h>
+#include <sodium.h>
 
 #include "tests/bench/bench.h"
 
 struct config {
-    const char *socket, *url;
+    const char *socket, *url, *alg;
 };
 
 struct client {
@@ -36,25 +37,36 @@ static void *open_client(void *config)
     return guardian_new(c->config->socket, &c->guardian) ? NULL : c;
 }
 
+static void b64(char *out, size_t size, const char *text)
+{
+    (void)sodium_bin2base64(out, size, (const unsigned char *)text,
+                            strlen(text),
+                            sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+}
+
 static int sign(void *client, uint64_t n)
 {
     struct client *c = client;
     struct guardian_jws *jws = NULL;
     struct guardian_error *error = NULL;
-    char nonce[48];
-    const struct guardian_sign_request request = {
+    char text[512], protected[1024], payload[1024];
+    const struct guardian_sign_input input = {
         .account = "bench",
-        .url = c->config->url,
-        .nonce = nonce,
-        .payload = "{\"identifiers\":[{\"type\":\"dns\",\"value\":"
-                   "\"www.lab.example\"},{\"type\":\"dns\",\"value\":"
-                   "\"api.lab.example\"}]}",
+        .protected_ = protected,
+        .payload = payload,
     };
     int r;
 
-    (void)snprintf(nonce, sizeof(nonce), "bm9uY2VfYmVuY2g%016llx",
-                   (unsigned long long)n);
-    r = guardian_sign(c->guardian, &request, &jws, &error);
+    (void)snprintf(text, sizeof(text),
+                   "{\"alg\":\"%s\",\"kid\":\"%s/acct/1\",\"nonce\":"
+                   "\"bm9uY2VfYmVuY2g%016llx\",\"url\":\"%s/acme/new-order\"}",
+                   c->config->alg, c->config->url, (unsigned long long)n,
+                   c->config->url);
+    b64(protected, sizeof(protected), text);
+    b64(payload, sizeof(payload),
+        "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"www.lab.example\"},"
+        "{\"type\":\"dns\",\"value\":\"api.lab.example\"}]}");
+    r = guardian_sign_input(c->guardian, &input, &jws, &error);
     if (r && !c->complained)
         fprintf(stderr, "sign: %s: %s\n", guardian_strerror(r),
                 error && error->reason ? error->reason : "");
@@ -81,17 +93,17 @@ int main(int argc, char **argv)
     struct config config;
     struct bench_result r;
 
-    if (argc == 4 && strcmp(argv[1], "--cold") == 0) {
-        config = (struct config){ argv[2], argv[3] };
+    if (argc == 5 && strcmp(argv[1], "--cold") == 0) {
+        config = (struct config){ argv[2], argv[3], argv[4] };
         return cold(&config);
     }
-    if (argc != 5) {
-        fprintf(stderr, "usage: bench-guardian SOCKET NEW-ORDER-URL CLIENTS "
+    if (argc != 6) {
+        fprintf(stderr, "usage: bench-guardian SOCKET CA-URL ALG CLIENTS "
                         "SECONDS\n");
         return 64;
     }
-    config = (struct config){ argv[1], argv[2] };
-    bench_run(&side, &config, (unsigned)atoi(argv[3]), 0.3, atof(argv[4]), &r);
+    config = (struct config){ argv[1], argv[2], argv[3] };
+    bench_run(&side, &config, (unsigned)atoi(argv[4]), 0.3, atof(argv[5]), &r);
     printf("{\"ops\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"errors\":%llu}\n",
            r.ops, r.p50_us, r.p99_us, (unsigned long long)r.errors);
     return r.errors ? 1 : 0;
