@@ -146,9 +146,6 @@ static int read_identifiers(const json_t *list, struct identifiers *ids,
         bool is_ip = ip_text_check(text, addr, &len, &ignored) == 0;
         int r;
 
-        if (ids->n >= CSR_NAMES_MAX)
-            return refuse(ret_refusal, REASON_TOO_MANY_IDENTIFIERS,
-                          "at most %d identifiers", CSR_NAMES_MAX);
         r = identifiers_add(ids, is_ip ? IDENTIFIER_IP : IDENTIFIER_DNS, text,
                             ret_refusal);
         if (r)
