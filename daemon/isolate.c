@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <systemd/sd-daemon.h>
@@ -40,6 +41,18 @@ static int isolate_fds(void)
     return n == 0 ? isolate_standard_fds() : 0;
 }
 
+/* Users share the descriptors: with the usual soft limit of 1024, sixteen of
+ * them could leave none for looking up the seventeenth's name. */
+static int isolate_raise_nofile(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return -errno;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+}
+
 int isolate_process(struct errmsg *reterr)
 {
     int r;
@@ -51,9 +64,11 @@ int isolate_process(struct errmsg *reterr)
     if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
         r = -errno;
     if (r == 0)
+        r = isolate_raise_nofile();
+    if (r == 0)
         r = isolate_fds();
     if (r)
-        errmsg_set(reterr, "cannot close inherited descriptors: %s",
+        errmsg_set(reterr, "cannot set up signals and descriptors: %s",
                    strerror(-r));
     return r;
 }

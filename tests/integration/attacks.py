@@ -195,7 +195,13 @@ def test_a_user_has_64_connections(g):
         L.expect(c.answer() is None, "the 65th is not")
     still_serves(g)
     crowd.pop().__exit__()
-    L.wait_for("a free place", lambda: not g.ask(D.OTHER, "ListAccounts")[0])
+
+    def served():
+        with Raw(D.OTHER, g.client) as c:
+            c.send(message(LIST))
+            return c.answer() is not None
+
+    L.wait_for("a free place", served)
     for c in reversed(crowd):
         c.__exit__()
 

@@ -1153,6 +1153,13 @@ def test_too_many_connections_of_one_user(g):
 
 
 @with_guardian()
+def test_users_together_cannot_use_up_the_descriptors(g):
+    limits = g.lab.run(["prlimit", f"--pid={g.process.pid}", "--nofile",
+                        "--noheadings", "--output=SOFT,HARD"]).stdout.split()
+    L.expect(limits[0] == limits[1], f"soft limit as the hard one: {limits}")
+
+
+@with_guardian()
 def test_start_and_stop_are_in_the_audit_log(g):
     g.restart()
     lines = [x["operation"] for x in g.audit_lines() if x["type"] == "process"

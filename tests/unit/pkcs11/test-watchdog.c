@@ -40,12 +40,12 @@ static void late_child(bool stops)
     if (watchdog_start(&dog, 100, on_late, &code))
         _exit(1);
     sleep_ms(30); /* it sleeps by now */
-    watch_start(&dog.watches[3], 60);
+    watch_start(&dog.watches[3], stops ? 5000 : 60);
     if (stops) {
         sleep_ms(10);
         watch_stop(&dog.watches[3]);
     }
-    sleep_ms(300);
+    sleep_ms(stops ? 300 : 20000); /* or it ends before */
     _exit(0);
 }
 
