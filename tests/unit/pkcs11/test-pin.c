@@ -100,11 +100,16 @@ static void test_only_regular_files_are_read(void **state)
 static void test_credentials_are_plain_names(void **state)
 {
     char name[] = "pin";
-    char up[] = "../pin";
+    char up[64];
     char hidden[] = ".pin";
+    char hidden_path[64];
 
     (void)state;
     put("5678\n", 0400);
+    /* Both would be found. */
+    snprintf(up, sizeof(up), "../%s/pin", strrchr(dir, '/') + 1);
+    snprintf(hidden_path, sizeof(hidden_path), "%s/.pin", dir);
+    assert_int_equal(link(path, hidden_path), 0);
     assert_int_equal(get(SETTINGS_PIN_CREDENTIAL, name, dir, "5678"),
                      TOKEN_S_OK);
     assert_int_equal(get(SETTINGS_PIN_CREDENTIAL, name, NULL, NULL),
@@ -113,6 +118,7 @@ static void test_credentials_are_plain_names(void **state)
                      TOKEN_S_PIN_MISSING);
     assert_int_equal(get(SETTINGS_PIN_CREDENTIAL, hidden, dir, NULL),
                      TOKEN_S_PIN_MISSING);
+    (void)remove(hidden_path);
 }
 
 static void test_none_is_no_pin(void **state)
