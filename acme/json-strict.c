@@ -4,35 +4,19 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/json-depth.h"
+
 /*
  * jansson refuses what RFC 8259 refuses, and NUL, lone surrogates and integers
- * beyond 64 bits besides. It nests up to 2048 deep by recursion, so depth is
- * settled before it sees the text.
+ * beyond 64 bits besides. Depth is settled before it sees the text.
  */
 static int json_check_depth(struct bytes text, struct refusal *ret_refusal)
 {
-    bool in_string = false;
-    size_t depth = 0;
+    size_t at = 0;
 
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.data[i];
-
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = false;
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '{' || c == '[') {
-            depth++;
-            if (depth > JSON_STRICT_DEPTH)
-                return refuse_at(ret_refusal, REASON_TOO_DEEP, i,
-                                 "nested deeper than %d", JSON_STRICT_DEPTH);
-        } else if ((c == '}' || c == ']') && depth > 0) {
-            depth--;
-        }
-    }
+    if (!json_depth_within(text, JSON_STRICT_DEPTH, &at))
+        return refuse_at(ret_refusal, REASON_TOO_DEEP, at,
+                         "nested deeper than %d", JSON_STRICT_DEPTH);
     return 0;
 }
 

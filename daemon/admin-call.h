@@ -54,6 +54,15 @@ void admin_note(struct guardian *g, struct varlink_call *call,
 bool admin_begin(struct guardian *g, struct varlink_call *call,
                  const struct admin_subject *subject) MUST_CHECK;
 
+/**
+ * admin_begin_token() - the token that a call changing something names
+ *
+ * NULL: the call was answered, because it was wrong, there is no such token, or
+ * the audit line could not be written.
+ */
+struct token *admin_begin_token(struct guardian *g, struct varlink_call *call,
+                                const json_t *parameters) MUST_CHECK;
+
 /* Errors. Those that take JSON steal it. */
 void admin_error(struct varlink_call *call, const char *name,
                  json_t *parameters);

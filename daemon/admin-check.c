@@ -191,21 +191,10 @@ static void check_on_status(void *userdata)
 ADMIN_METHOD(admin_on_token_check)
 {
     struct guardian *g = userdata;
-    const char *name = "";
-    const struct param params[] = {
-        { "name", PARAM_STRING, false, { .string = &name } },
-    };
+    struct token *t = admin_begin_token(g, call, parameters);
     struct token_check *c;
-    struct token *t;
 
-    if (!params_take(call, parameters, params, ARRAY_LEN(params)))
-        return;
-    t = guardian_token(g, name);
-    if (!t) {
-        admin_error_no_token(call, name);
-        return;
-    }
-    if (!admin_begin(g, call, &(struct admin_subject){ .detail = name }))
+    if (!t)
         return;
     c = calloc(1, sizeof(*c));
     if (!c) {

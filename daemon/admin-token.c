@@ -135,24 +135,34 @@ static void on_unlocked(void *userdata)
     free(u);
 }
 
-ADMIN_METHOD(admin_on_token_unlock)
+struct token *admin_begin_token(struct guardian *g, struct varlink_call *call,
+                                const json_t *parameters)
 {
-    struct guardian *g = userdata;
     const char *name = "";
     const struct param params[] = {
         { "name", PARAM_STRING, false, { .string = &name } },
     };
-    struct token_unlock *u;
     struct token *t;
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))
-        return;
+        return NULL;
     t = guardian_token(g, name);
     if (!t) {
         admin_error_no_token(call, name);
-        return;
+        return NULL;
     }
     if (!admin_begin(g, call, &(struct admin_subject){ .detail = name }))
+        return NULL;
+    return t;
+}
+
+ADMIN_METHOD(admin_on_token_unlock)
+{
+    struct guardian *g = userdata;
+    struct token *t = admin_begin_token(g, call, parameters);
+    struct token_unlock *u;
+
+    if (!t)
         return;
     u = calloc(1, sizeof(*u));
     if (!u) {

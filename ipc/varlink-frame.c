@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/json-depth.h"
+
 size_t varlink_frames_len(const struct varlink_frames *f)
 {
     return f->buf.len - f->pos;
@@ -54,37 +56,11 @@ void varlink_frames_deinit(struct varlink_frames *f)
     *f = (struct varlink_frames){ 0 };
 }
 
-/* Brackets outside of strings; whether they match is the parser's business. */
-static bool depth_is_bounded(struct bytes frame)
-{
-    unsigned depth = 0;
-    bool in_string = false;
-
-    for (size_t i = 0; i < frame.len; i++) {
-        uint8_t c = frame.data[i];
-
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = false;
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > VARLINK_DEPTH_MAX)
-                return false;
-        } else if ((c == '}' || c == ']') && depth > 0) {
-            depth--;
-        }
-    }
-    return true;
-}
-
 int varlink_frame_parse(struct bytes frame, json_t **ret)
 {
     json_t *root;
 
-    if (!depth_is_bounded(frame))
+    if (!json_depth_within(frame, VARLINK_DEPTH_MAX, NULL))
         return VARLINK_FRAME_E_INVALID;
     root = json_loadb((const char *)frame.data, frame.len,
                       JSON_REJECT_DUPLICATES, NULL);
