@@ -319,6 +319,7 @@ static enum answer_next send(const struct answerer *a, int fd, uint64_t id,
 
     err->result = r;
     watch_stop(a->watch);
+    spin_done(&a->service->shared->spin);
     if (wire_reply(fd, id, good ? NULL : err,
                    good ? data : (struct bytes){ 0 }))
         return ANSWER_EXIT_CLOSED;

@@ -42,11 +42,21 @@ ssize_t spin_recv(struct spin *spin, int fd, void *buf, size_t len, int hot)
     ssize_t n = -1;
 
     errno = EAGAIN;
-    if (hot && atomic_compare_exchange_strong(&spin->taken, &nobody, 1)) {
+    if (hot && atomic_load(&spin->streak) >= SPIN_STREAK &&
+        atomic_compare_exchange_strong(&spin->taken, &nobody, 1)) {
         n = look(fd, buf, len);
         atomic_store(&spin->taken, 0);
     }
     while (n < 0 && (errno == EAGAIN || errno == EINTR))
         n = recv(fd, buf, len, MSG_TRUNC);
+    if (atomic_fetch_add(&spin->busy, 1) == 0)
+        atomic_fetch_add(&spin->streak, 1);
+    else
+        atomic_store(&spin->streak, 0);
     return n;
+}
+
+void spin_done(struct spin *spin)
+{
+    atomic_fetch_sub(&spin->busy, 1);
 }

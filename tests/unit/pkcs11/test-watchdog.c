@@ -70,7 +70,7 @@ static void test_who_is_late_ends_the_process(void **state)
 
 static void test_spinning_takes_what_comes(void **state)
 {
-    struct spin spin = { 0 };
+    struct spin spin = { .streak = SPIN_STREAK };
     char buf[8];
     int fds[2];
 
@@ -79,12 +79,39 @@ static void test_spinning_takes_what_comes(void **state)
     for (int hot = 0; hot < 2; hot++) {
         assert_int_equal(send(fds[0], "abc", 3, 0), 3);
         assert_int_equal(spin_recv(&spin, fds[1], buf, sizeof(buf), hot), 3);
+        spin_done(&spin);
         assert_int_equal(send(fds[0], "0123456789", 10, 0), 10);
         assert_int_equal(spin_recv(&spin, fds[1], buf, sizeof(buf), hot), 10);
         assert_int_equal(spin.taken, 0);
+        assert_int_equal(spin.busy, 1);
+        spin_done(&spin);
     }
     close(fds[0]);
     assert_int_equal(spin_recv(&spin, fds[1], buf, sizeof(buf), 1), 0);
+    close(fds[1]);
+}
+
+static void test_several_at_work_end_the_spinning(void **state)
+{
+    struct spin spin = { 0 };
+    char c;
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+    for (int i = 0; i < SPIN_STREAK; i++) {
+        assert_int_equal(send(fds[0], "a", 1, 0), 1);
+        assert_int_equal(spin_recv(&spin, fds[1], &c, 1, 1), 1);
+        spin_done(&spin);
+    }
+    assert_int_equal(spin.streak, SPIN_STREAK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(send(fds[0], "a", 1, 0), 1);
+        assert_int_equal(spin_recv(&spin, fds[1], &c, 1, 1), 1);
+    }
+    assert_int_equal(spin.busy, 2);
+    assert_int_equal(spin.streak, 0);
+    close(fds[0]);
     close(fds[1]);
 }
 
@@ -135,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_who_is_late_ends_the_process),
         cmocka_unit_test(test_spinning_takes_what_comes),
+        cmocka_unit_test(test_several_at_work_end_the_spinning),
         cmocka_unit_test(test_output_is_limited_and_counted),
     };
 
