@@ -11,6 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 
+/* gcc 12 takes a write to one array of a config for one that may overwrite the
+ * pointer to another, and calls that one lost. Clang has no such warning. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
+
 struct config {
     char *file;
     struct buf text;
@@ -29,17 +35,43 @@ struct reader {
     struct errmsg *reterr;
 };
 
-static int grow(void **array, size_t n, size_t item)
+/* The array with room for one more than its @n items, or NULL. It doubles at
+ * powers of two. */
+static void *grown(void *array, size_t n, size_t item)
 {
-    void *more;
-
-    /* Doubling at powers of two: n items are there, one more is wanted. */
     if (n & (n - 1))
-        return 0;
-    more = reallocarray(*array, n ? n * 2 : 1, item);
-    if (!more)
+        return array;
+    return reallocarray(array, n ? n * 2 : 1, item);
+}
+
+static int add_section(struct config *c, const struct config_section *section)
+{
+    struct config_section *sections =
+        grown(c->sections, c->n_sections, sizeof(*sections));
+    size_t *first_entry;
+
+    if (!sections)
         return -ENOMEM;
-    *array = more;
+    c->sections = sections;
+    first_entry = grown(c->first_entry, c->n_sections, sizeof(*first_entry));
+    if (!first_entry)
+        return -ENOMEM;
+    c->first_entry = first_entry;
+    c->first_entry[c->n_sections] = c->n_entries;
+    c->sections[c->n_sections++] = *section;
+    return 0;
+}
+
+static int add_entry(struct config *c, const struct config_entry *entry)
+{
+    struct config_entry *entries =
+        grown(c->entries, c->n_entries, sizeof(*entries));
+
+    if (!entries)
+        return -ENOMEM;
+    c->entries = entries;
+    c->entries[c->n_entries++] = *entry;
+    c->sections[c->n_sections - 1].n_entries++;
     return 0;
 }
 
@@ -114,16 +146,11 @@ static int read_section(struct reader *rd, char *s)
                        "characters",
                        arg);
 
-    r = grow((void **)&c->sections, c->n_sections, sizeof(*c->sections));
-    if (r == 0)
-        r = grow((void **)&c->first_entry, c->n_sections,
-                 sizeof(*c->first_entry));
+    r = add_section(
+        c, &(struct config_section){
+               .name = s, .arg = arg, .file = c->file, .line = rd->line });
     if (r)
         return r;
-    c->first_entry[c->n_sections] = c->n_entries;
-    c->sections[c->n_sections++] = (struct config_section){
-        .name = s, .arg = arg, .file = c->file, .line = rd->line
-    };
     rd->current = schema;
     return 0;
 }
@@ -133,7 +160,6 @@ static int read_assignment(struct reader *rd, char *s)
     struct config *c = rd->config;
     char *eq = strchr(s, '=');
     char *key;
-    int r;
 
     if (!eq)
         return invalid(rd, "expected Key=value or [Section]", s);
@@ -148,14 +174,9 @@ static int read_assignment(struct reader *rd, char *s)
         return CONFIG_E_INVALID;
     }
 
-    r = grow((void **)&c->entries, c->n_entries, sizeof(*c->entries));
-    if (r)
-        return r;
-    c->entries[c->n_entries++] = (struct config_entry){ .key = key,
-                                                        .value = trim(eq + 1),
-                                                        .line = rd->line };
-    c->sections[c->n_sections - 1].n_entries++;
-    return 0;
+    return add_entry(c, &(struct config_entry){ .key = key,
+                                                .value = trim(eq + 1),
+                                                .line = rd->line });
 }
 
 static int read_line(struct reader *rd, char *s, size_t len)

@@ -19,11 +19,12 @@
 
 #define LINGER_CLIENT_US 50
 #define LINGER_TOKEN_MAX_US 200
-#define LINGER_STREAK 4 /* requests, each after the answer to the one before */
+#define LINGER_STREAK 4 /* requests, each after the answer to the one before   \
+                         */
 
 struct linger {
-    bool useful;        /* there is another CPU to work meanwhile */
-    size_t in_flight;   /* requests at the tokens, last time */
+    bool useful;      /* there is another CPU to work meanwhile */
+    size_t in_flight; /* requests at the tokens, last time */
     unsigned streak;
     uint64_t since_us;  /* when it became one */
     uint64_t answer_us; /* what an answer takes, on average */
