@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <sodium.h>
@@ -62,8 +63,10 @@ ADMIN_METHOD(admin_on_audit_take_first_key)
 {
     struct guardian *g = userdata;
     uint8_t key[32];
-    char answer[9 + 64 + 3];
+    char hex[2 * sizeof(key) + 1];
+    char answer[sizeof(hex) + 16];
     CLEANUP_WIPE(wipe_key, key);
+    CLEANUP_WIPE(wipe_hex, hex);
     CLEANUP_WIPE(wipe_answer, answer);
     int r;
 
@@ -79,10 +82,9 @@ ADMIN_METHOD(admin_on_audit_take_first_key)
         unavailable(call);
         return;
     }
-    memcpy(answer, "{\"key\":\"", 8);
-    sodium_bin2hex(answer + 8, 65, key, sizeof(key));
-    memcpy(answer + 72, "\"}", 3);
-    varlink_reply(call, (struct bytes){ (const uint8_t *)answer, 74 });
+    sodium_bin2hex(hex, sizeof(hex), key, sizeof(key));
+    (void)snprintf(answer, sizeof(answer), "{\"key\":\"%s\"}", hex);
+    varlink_reply(call, bytes_from_str(answer));
 }
 
 /* ---- Watch ---- */

@@ -159,7 +159,7 @@ static int read_start_us(pid_t pid, uint64_t *ret_us)
 
 static bool started_before(pid_t pid, uint64_t moment_us)
 {
-    uint64_t start_us;
+    uint64_t start_us = 0;
 
     return moment_us > 0 && read_start_us(pid, &start_us) == 0 &&
            start_us <= moment_us;

@@ -99,6 +99,7 @@ static void *open_client(void *userdata)
         rv = find_key(c, config->label);
     if (rv != CKR_OK) {
         fprintf(stderr, "%s: 0x%lx\n", config->module, rv);
+        free(c);
         return NULL;
     }
     return c;
