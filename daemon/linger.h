@@ -19,8 +19,8 @@
 
 #define LINGER_CLIENT_US 50
 #define LINGER_TOKEN_MAX_US 200
-#define LINGER_STREAK 4 /* requests, each after the answer to the one before   \
-                         */
+/* Requests, each after the answer to the one before. */
+#define LINGER_STREAK 4
 
 struct linger {
     bool useful;      /* there is another CPU to work meanwhile */
