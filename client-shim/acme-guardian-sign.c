@@ -97,7 +97,7 @@ static int jws_new(const char *protected, const char *payload,
     jws = calloc(1, sizeof(*jws));
     if (!jws || put_texts(&jws->texts, members, ARRAY_LEN(members)) != 0)
         return error_local(ret_error, GUARDIAN_E_MEMORY, 0, NULL);
-    jws->shown.json = buf_str(&jws->texts);
+    jws->shown.json = (const char *)jws->texts.data;
     jws->shown.protected_ = next_text(jws->shown.json);
     jws->shown.payload = next_text(jws->shown.protected_);
     jws->shown.signature = next_text(jws->shown.payload);
