@@ -29,6 +29,8 @@
 #define WORKERS_MAX 16
 #define RETRY_FIRST_MS 250
 #define RETRY_MAX_MS 30000
+#define LOOK_AGAIN_MS 100
+#define LOOKS_MAX 3
 #define CLOSE_GRACE_MS 1000 /* for workers to give their sessions back */
 #define NOT_YET (-1)        /* no exit code so far */
 
@@ -62,6 +64,7 @@ struct supervisor {
     struct worker_report fault;
     uint64_t retry_at_ms; /* 0: never */
     uint64_t retry_ms;
+    unsigned looks; /* in vain, for a token that is hidden for a moment */
 
     bool unlocking; /* a TOKEN_OP_UNLOCK waits for a start */
     uint64_t unlock_id;
@@ -225,6 +228,7 @@ static void set_serving(struct supervisor *v, struct child *c,
     v->faulty = false;
     v->unlocking = false;
     v->retry_ms = RETRY_FIRST_MS;
+    v->looks = 0;
     c->state = CHILD_SERVING;
     if (send(c->control, &go, sizeof(go), MSG_NOSIGNAL) < 0)
         return; /* it died: SIGCHLD tells */
@@ -239,6 +243,21 @@ static void forget_child(struct supervisor *v, struct child *c)
     *c = v->children[--v->n_children];
 }
 
+/*
+ * SoftHSM2 writes its token's file anew at each login and logout: a module that
+ * looks at that moment, since another process has just ended, finds no token.
+ * So this is not told at once.
+ */
+static bool look_again(struct supervisor *v, const struct worker_report *report)
+{
+    if (report->err.result != TOKEN_S_NO_TOKEN || v->faulty || v->unlocking ||
+        v->looks == LOOKS_MAX)
+        return false;
+    v->looks++;
+    v->retry_at_ms = now_ms() + LOOK_AGAIN_MS;
+    return true;
+}
+
 /* The first worker could not start: that is the fault. Another: do without. */
 static void set_failed(struct supervisor *v, struct child *c,
                        const struct worker_report *report)
@@ -246,6 +265,8 @@ static void set_failed(struct supervisor *v, struct child *c,
     bool confirmed = c->confirmed;
 
     forget_child(v, c);
+    if (look_again(v, report))
+        return;
     if (v->n_children == 0)
         set_fault(v, report, confirmed);
     else
@@ -397,7 +418,7 @@ static int until(uint64_t at_ms)
 
 static bool retries(const struct supervisor *v)
 {
-    return v->retry_at_ms != 0 && v->n_children == 0 && !v->closing;
+    return v->retry_at_ms != 0 && !v->closing;
 }
 
 static int poll_timeout(const struct supervisor *v)
@@ -454,7 +475,7 @@ static int turn(struct supervisor *v)
     if (code == NOT_YET && v->closing)
         return close_down(v);
     if (code == NOT_YET && retries(v) && until(v->retry_at_ms) == 0)
-        start_first(v, false);
+        (v->n_children == 0 ? start_first : start_child)(v, false);
     return code;
 }
 
