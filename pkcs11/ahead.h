@@ -16,8 +16,8 @@
  */
 
 #define AHEAD_STREAK 8        /* signatures by one key in quick succession */
-#define AHEAD_PAUSE_US 2000   /* what quick is: from answer to request */
-#define AHEAD_FAST_US 1000    /* slower tokens have nothing to gain */
+#define AHEAD_PAUSE_US 10000  /* what quick is: from answer to request */
+#define AHEAD_FAST_US 3000    /* slower tokens have nothing to gain */
 #define AHEAD_FRESH_US 100000 /* what was begun longer ago is dropped */
 
 struct ahead {
