@@ -10,6 +10,7 @@
 
 #include "base/settings-token.h"
 #include "base/settings-value.h"
+#include "base/trusted.h"
 
 /* Every key of guardian.conf(5); tests/docs compares this with the man page. */
 const struct config_schema settings_schema[] = {
@@ -160,24 +161,12 @@ static int cannot_open(const char *path, int error, struct errmsg *reterr)
 static int check_trusted(int fd, const char *path, mode_t type,
                          struct errmsg *reterr)
 {
+    const struct trusted_rule rule = { .type = type, .owner = "root" };
     struct stat sb;
 
     if (fstat(fd, &sb) < 0)
         return cannot_open(path, errno, reterr);
-    if ((sb.st_mode & S_IFMT) != type) {
-        errmsg_set_at(reterr, path, 0, "is no %s",
-                      type == S_IFDIR ? "directory" : "regular file");
-        return CONFIG_E_INVALID;
-    }
-    if ((sb.st_uid != 0 && sb.st_uid != geteuid()) ||
-        (sb.st_mode & (S_IWGRP | S_IWOTH))) {
-        errmsg_set_at(reterr, path, 0,
-                      "must be owned by root and writable by its owner alone "
-                      "(uid %u, mode %03o)",
-                      sb.st_uid, sb.st_mode & 0777);
-        return CONFIG_E_INVALID;
-    }
-    return 0;
+    return trusted_check(&sb, path, &rule, reterr) ? CONFIG_E_INVALID : 0;
 }
 
 static int read_file(struct settings *st, int dir_fd, const char *dir,

@@ -6,9 +6,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/trusted.h"
+
 int private_dir_open(const char *path, mode_t mode, int *ret_fd,
                      struct errmsg *reterr)
 {
+    static const struct trusted_rule rule = { .type = S_IFDIR,
+                                              .owner =
+                                                  "root or the daemon's user" };
     CLEANUP_FD int fd = -1;
     struct stat st;
 
@@ -26,19 +31,8 @@ int private_dir_open(const char *path, mode_t mode, int *ret_fd,
         return r;
     }
 
-    if (st.st_uid != 0 && st.st_uid != geteuid()) {
-        errmsg_set_at(reterr, path, 0,
-                      "belongs to uid %u: it must belong to root or to the "
-                      "user of the daemon",
-                      (unsigned)st.st_uid);
+    if (trusted_check(&st, path, &rule, reterr))
         return PRIVATE_DIR_E_UNTRUSTED;
-    }
-    if (st.st_mode & (S_IWGRP | S_IWOTH)) {
-        errmsg_set_at(reterr, path, 0,
-                      "has mode %04o: nobody but its owner may write there",
-                      (unsigned)(st.st_mode & 07777));
-        return PRIVATE_DIR_E_UNTRUSTED;
-    }
     *ret_fd = TAKE_FD(fd);
     return 0;
 }

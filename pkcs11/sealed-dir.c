@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/file.h>
 
+#include "base/trusted.h"
+
 static int fail(const struct sealed_dir *d, const char *name, const char *what,
                 struct errmsg *reterr)
 {
@@ -90,6 +92,11 @@ int sealed_dir_make(const char *path, struct errmsg *reterr)
 int sealed_dir_open(const char *path, struct sealed_dir *ret,
                     struct errmsg *reterr)
 {
+    static const struct trusted_rule rule = {
+        .type = S_IFDIR,
+        .owner = "root or the helper's user",
+        .root_uses = true,
+    };
     struct sealed_dir d = { .path = strdup(path), .fd = -1 };
     struct stat st;
     int r = 0;
@@ -99,13 +106,9 @@ int sealed_dir_open(const char *path, struct sealed_dir *ret,
     d.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (d.fd < 0 || fstat(d.fd, &st) < 0) {
         r = fail(&d, "", "opened", reterr);
-    } else if ((st.st_uid != 0 && st.st_uid != geteuid() && geteuid() != 0) ||
-               (st.st_mode & (S_IWGRP | S_IWOTH))) {
-        /* They could put back an older header, or remove keys. */
-        errmsg_set_at(reterr, path, 0,
-                      "must belong to root or to the helper's user and be "
-                      "writable by its owner alone (uid %u, mode %03o)",
-                      st.st_uid, st.st_mode & 0777);
+    } else if (trusted_check(&st, path, &rule, reterr)) {
+        /* They could put back an older header or a record of failed PINs, or
+         * remove keys. */
         r = -EPERM;
     }
     if (r) {

@@ -28,8 +28,8 @@ struct sealed_dir {
  */
 int sealed_dir_make(const char *path, struct errmsg *reterr) MUST_CHECK;
 
-/* sealed_dir_open() - Return: 0; -ENOENT; -EPERM if others can write there;
- * negative errno. */
+/* sealed_dir_open() - Return: 0; -ENOENT; -EPERM if others can write there, or
+ * it belongs to another than root and us; negative errno. */
 int sealed_dir_open(const char *path, struct sealed_dir *ret,
                     struct errmsg *reterr) MUST_CHECK;
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/trusted.h"
 #include "policy/policy-parse.h"
 
 /* A set in the making. */
@@ -94,24 +95,6 @@ int policy_load_text(struct bytes text, const char *file, char *const *deny,
     return r ? r : finish(&l, ret);
 }
 
-/* Whoever can write the policy decides what is signed. */
-static int check_trusted(const struct stat *sb, const char *path,
-                         struct errmsg *reterr)
-{
-    if (sb->st_uid != 0 && sb->st_uid != geteuid()) {
-        errmsg_set_at(reterr, path, 0, "must be owned by root, not by uid %u",
-                      sb->st_uid);
-        return POLICY_E_INVALID;
-    }
-    if (sb->st_mode & (S_IWGRP | S_IWOTH)) {
-        errmsg_set_at(reterr, path, 0,
-                      "must be writable by its owner alone (mode %03o)",
-                      sb->st_mode & 0777);
-        return POLICY_E_INVALID;
-    }
-    return 0;
-}
-
 static int too_large(const char *path, struct errmsg *reterr)
 {
     errmsg_set_at(reterr, path, 0, "larger than 64 MiB");
@@ -121,6 +104,8 @@ static int too_large(const char *path, struct errmsg *reterr)
 static int open_checked(int dir_fd, const char *name, const char *path,
                         mode_t type, int *ret_fd, struct errmsg *reterr)
 {
+    /* Whoever can write the policy decides what is signed. */
+    const struct trusted_rule rule = { .type = type, .owner = "root" };
     CLEANUP_FD int fd = -1;
     struct stat sb;
     int r;
@@ -132,16 +117,10 @@ static int open_checked(int dir_fd, const char *name, const char *path,
         errmsg_set_at(reterr, path, 0, "cannot be opened: %s", strerror(-r));
         return r;
     }
-    if ((sb.st_mode & S_IFMT) != type) {
-        errmsg_set_at(reterr, path, 0, "is no %s",
-                      type == S_IFDIR ? "directory" : "regular file");
+    if (trusted_check(&sb, path, &rule, reterr))
         return POLICY_E_INVALID;
-    }
     if (type == S_IFREG && sb.st_size > CONFIG_FILE_MAX)
         return too_large(path, reterr);
-    r = check_trusted(&sb, path, reterr);
-    if (r)
-        return r;
     *ret_fd = TAKE_FD(fd);
     return 0;
 }
