@@ -19,9 +19,11 @@ void login_init(struct login *l, const struct settings_token *settings,
 static enum token_result unrecorded(const struct errmsg *why,
                                     struct backend_error *reterr)
 {
-    return backend_fail(reterr, TOKEN_S_PIN_MISSING, BACKEND_CURE_NONE, 0,
-                        "the PIN was not sent: %s%s%s", why->file,
-                        why->file[0] ? ": " : "", why->text);
+    return backend_fail(
+        reterr, TOKEN_S_PIN_MISSING, BACKEND_CURE_NONE, 0,
+        "the PIN was not sent, since it could not be remembered "
+        "as wrong: %s%s%s",
+        why->file, why->file[0] ? ": " : "", why->text);
 }
 
 static enum token_result judge(enum pin_record_state state,

@@ -11,10 +11,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 
 #include <sodium.h>
+
+#include "pkcs11/sealed-dir.h"
 
 #define RECORD_NAME "pin-failed"
 #define RECORD_NEW_NAME ".pin-failed.new"
@@ -41,26 +41,6 @@ struct record {
     struct entry entries[RECORD_ENTRIES];
 };
 
-/* With all above it: StateDirectory= may hold nothing yet. */
-static int make_directory(const char *path)
-{
-    char part[4096];
-    size_t len = strlen(path);
-
-    if (len >= sizeof(part))
-        return -ENAMETOOLONG;
-    memcpy(part, path, len + 1);
-    for (size_t i = 1; i <= len; i++) {
-        if (path[i] != '/' && path[i] != '\0')
-            continue;
-        part[i] = '\0';
-        if (mkdir(part, 0700) < 0 && errno != EEXIST)
-            return -errno;
-        part[i] = path[i];
-    }
-    return 0;
-}
-
 static int fail(struct errmsg *reterr, int r)
 {
     errmsg_set(reterr, "the record of failed PINs: %s", strerror(-r));
@@ -70,21 +50,15 @@ static int fail(struct errmsg *reterr, int r)
 int pin_record_open(const char *directory, int *ret_dir_fd,
                     struct errmsg *reterr)
 {
-    CLEANUP_FD int fd = -1;
-    int r = make_directory(directory);
+    struct sealed_dir d = { .fd = -1 };
+    int r = sealed_dir_make(directory, reterr);
 
-    if (r == 0) {
-        fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0 || flock(fd, LOCK_EX) < 0)
-            r = -errno;
-    }
-    if (r) {
-        errmsg_set_at(reterr, directory, 0,
-                      "needed to remember a wrong PIN: %s", strerror(-r));
-        return r;
-    }
-    *ret_dir_fd = TAKE_FD(fd);
-    return 0;
+    if (r == 0)
+        r = sealed_dir_open(directory, &d, reterr);
+    if (r == 0)
+        r = sealed_dir_lock(&d, ret_dir_fd, reterr);
+    sealed_dir_deinit(&d);
+    return r;
 }
 
 static void start(struct record *ret)

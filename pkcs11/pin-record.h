@@ -25,7 +25,8 @@ enum pin_record_outcome {
 };
 
 /* pin_record_open() - make the directory (0700) and lock it against our other
- * processes until *ret_dir_fd is closed. */
+ * processes until *ret_dir_fd is closed. Return: 0; -EPERM if others can write
+ * there, who could give a wrong PIN back its tries; negative errno. */
 int pin_record_open(const char *directory, int *ret_dir_fd,
                     struct errmsg *reterr) MUST_CHECK;
 

@@ -211,6 +211,20 @@ static void test_without_a_record_nothing_is_sent(void **state)
     assert_int_equal(p->token.sent, 0);
 }
 
+static void test_in_a_directory_of_others_nothing_is_sent(void **state)
+{
+    struct place *p = *state;
+
+    assert_int_equal(start_with(p, "right-pin"), TOKEN_S_OK); /* makes it */
+    for (mode_t bit = S_IWOTH; bit <= S_IWGRP; bit <<= 3) {
+        assert_int_equal(chmod(p->store, 0700 | bit), 0);
+        assert_int_equal(start_with(p, "right-pin"), TOKEN_S_PIN_MISSING);
+    }
+    assert_int_equal(p->token.sent, 1);
+    assert_int_equal(chmod(p->store, 0700), 0);
+    assert_int_equal(start_with(p, "right-pin"), TOKEN_S_OK);
+}
+
 /* The record of a process that died while the token was asked. */
 static void begin(struct place *p, const char *pin)
 {
@@ -285,6 +299,7 @@ int main(void)
         TEST(test_sixteen_wrong_ones_are_enough),
         TEST(test_a_damaged_record_stops_all),
         TEST(test_without_a_record_nothing_is_sent),
+        TEST(test_in_a_directory_of_others_nothing_is_sent),
         TEST(test_a_try_without_an_answer_may_be_made_once_more),
         TEST(test_a_hang_is_no_try),
         TEST(test_the_record_is_private_and_holds_no_pin),
