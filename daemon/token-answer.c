@@ -39,6 +39,8 @@ static const char *token_result_code(enum token_result result)
         return "bad-signature";
     case TOKEN_S_FAILED:
         return "failed";
+    case TOKEN_S_NOT_OURS:
+        return "not-our-label";
     case TOKEN_S_UNSET:
     case TOKEN_S_COUNT:
         break;

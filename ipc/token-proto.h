@@ -32,10 +32,11 @@ enum token_op {
                           -> struct token_key[] */
     TOKEN_OP_FIND,     /* label -> struct token_key */
     TOKEN_OP_FIND_URI, /* data: RFC 7512 URI -> struct token_key */
-    TOKEN_OP_GENERATE, /* label, alg -> struct token_key; the label is new */
+    TOKEN_OP_GENERATE, /* label within KeyPrefix=, alg -> struct token_key; the
+                          label is new */
     TOKEN_OP_SIGN,     /* label, alg, data: the whole JWS signing input
                           -> the JWS signature (r||s for ECDSA) */
-    TOKEN_OP_DESTROY,  /* label -> none */
+    TOKEN_OP_DESTROY,  /* label within KeyPrefix= -> none */
     TOKEN_OP_UNLOCK,   /* forget that the PIN failed and log in once more
                           -> struct token_status */
     TOKEN_OP_COUNT
@@ -59,6 +60,7 @@ enum token_result {
     TOKEN_S_BAD_SIGNATURE, /* wrong length, or it did not verify: not released
                             */
     TOKEN_S_FAILED,        /* after the ladder; the helper exits next */
+    TOKEN_S_NOT_OURS,      /* GENERATE, DESTROY: a label outside KeyPrefix= */
     TOKEN_S_COUNT
 };
 

@@ -194,6 +194,21 @@ static enum token_result do_destroy(void *userdata, struct backend_error *err)
     return q->a->service->ops->destroy(q->a->session, &q->key, err);
 }
 
+/* The token may hold the keys of others, and the PIN opens all of them: what
+ * the daemon says is not enough to fill up or to empty another's label. */
+static enum token_result check_ours(const struct request *q,
+                                    struct backend_error *err)
+{
+    const char *prefix = q->a->service->settings->key_prefix;
+    size_t n = strlen(prefix);
+
+    if (strncmp(q->head->label, prefix, n) == 0 && q->head->label[n] == ':')
+        return TOKEN_S_OK;
+    return refuse_token(err, TOKEN_S_NOT_OURS,
+                        "the label %s is not within KeyPrefix=%s",
+                        q->head->label, prefix);
+}
+
 static enum token_result climb(struct request *q, ladder_fn fn,
                                struct backend_error *err)
 {
@@ -264,9 +279,11 @@ static enum token_result answer_find_uri(struct request *q, struct bytes *ret,
 static enum token_result answer_generate(struct request *q, struct bytes *ret,
                                          struct backend_error *err)
 {
-    enum token_result r = climb(q, do_find_free, err);
+    enum token_result r = check_ours(q, err);
 
     *ret = key_bytes(q);
+    if (r == TOKEN_S_OK)
+        r = climb(q, do_find_free, err);
     if (r == TOKEN_S_OK)
         r = climb(q, do_generate, err);
     if (r != TOKEN_S_OK)
@@ -287,9 +304,11 @@ static enum token_result answer_sign(struct request *q, struct bytes *ret,
 static enum token_result answer_destroy(struct request *q, struct bytes *ret,
                                         struct backend_error *err)
 {
-    enum token_result r = climb(q, do_destroy, err);
+    enum token_result r = check_ours(q, err);
 
     *ret = (struct bytes){ 0 };
+    if (r == TOKEN_S_OK)
+        r = climb(q, do_destroy, err);
     if (q->begun)
         tell_change(q->a);
     return r;

@@ -10,7 +10,7 @@ import sys
 
 import token_lab
 from token_lab import Failed, equal, within
-from token_wire import Closed, Key, verifies
+from token_wire import Closed, Foreign, Key, verifies
 
 DATA = b"eyJhbGciOiJFUzI1NiJ9." + b"payload-" * 60
 BITS = {"RS256": 2048}
@@ -81,7 +81,7 @@ def another_algorithm_is_refused(p):
 def unknown_keys_are_named_so(p):
     with p.start() as h:
         make_key(p, h, "k:1", "ES256")
-        for label in ("k", "k:", "k:10", "K:1", "x" * 120):
+        for label in ("k", "k:", "k:10", "K:1", "x" * 106):
             equal(h.find(label).result, "NO_KEY", label)
             equal(h.sign(label, "ES256", DATA).result, "NO_KEY", label)
             equal(h.ask("DESTROY", label).result, "NO_KEY", label)
@@ -104,17 +104,18 @@ def lists_page_through_a_prefix(p):
 def a_key_is_found_by_uri(p):
     with p.start() as h:
         key = make_key(p, h, "team:key", "ES256")
+        named = "pkcs11:object=acme-guardian%3Ateam%3Akey"
         ident = "".join(f"%{b:02x}" for b in key.id)
-        for uri in ("pkcs11:object=team%3Akey", f"pkcs11:id={ident}",
-                    f"{p.uri};object=team%3Akey;type=private"):
+        for uri in (named, f"pkcs11:id={ident}",
+                    f"{p.uri};object=acme-guardian:team%3Akey;type=private"):
             r = h.ask("FIND_URI", data=uri.encode())
             equal(r.result, "OK", f"{uri}: {r.text}")
             equal(Key(r.data).spki, key.spki, uri)
-        for uri in ("pkcs11:object=team", "pkcs11:token=other;object=team:key",
-                    "pkcs11:", "nonsense", "pkcs11:object=team:key;type=public",
-                    "pkcs11:object=team%3Akey?pin-value=1",
-                    "pkcs11:object=team%3Akey\0x",
-                    "pkcs11:object=team%3Akey;x-more=1"):
+        for uri in ("pkcs11:object=acme-guardian:team",
+                    named.replace("pkcs11:", "pkcs11:token=other;"),
+                    "pkcs11:", "nonsense", f"{named};type=public",
+                    f"{named}?pin-value=1", f"{named}\0x",
+                    f"{named};x-more=1"):
             r = h.ask("FIND_URI", data=uri.encode())
             equal((r.result, r.data), ("NO_KEY", b""), uri)
 
@@ -136,6 +137,25 @@ def destroyed_keys_are_gone(p):
             if not verifies(new.spki, "ES256", DATA, reply.data, p.folder):
                 raise Failed("signed by another key")
         sign_well(p, h, "k:2", "ES256", other.spki)
+
+
+def labels_of_others_are_neither_made_nor_destroyed(p):
+    theirs = Foreign("other:k:1")
+    with p.start(KeyPrefix="other") as h:
+        key = make_key(p, h, theirs, "ES256")
+        equal(h.generate("k:1", "ES256").result, "NOT_OURS", "our prefix")
+    with p.start() as h:
+        make_key(p, h, "k:1", "ES256")
+        for label in (theirs, "k", "acme-guardian", "acme-guardianx:k:1",
+                      "Acme-guardian:k:1", ":k:1", "acme-guardia:n:k:1"):
+            r = h.ask("DESTROY", Foreign(label))
+            equal((r.result, r.data), ("NOT_OURS", b""), f"destroy {label}")
+            r = h.generate(Foreign(label), "ES256")
+            equal((r.result, r.data), ("NOT_OURS", b""), f"generate {label}")
+        equal(sorted(k.label for k in h.list(Foreign(""))),
+              ["k:1", "other:k:1"], "what is there")
+        # A key that somebody made for us may have any label.
+        sign_well(p, h, theirs, "ES256", key.spki)
 
 
 def many(h, label, n, alg="ES256", data=DATA):

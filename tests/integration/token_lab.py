@@ -11,7 +11,7 @@ import tempfile
 import time
 import traceback
 
-from token_wire import Helper, Key
+from token_wire import Helper, Key, own
 
 # A crash has to look like one under the sanitizers, too.
 os.environ.setdefault("ASAN_OPTIONS", "handle_segv=0")
@@ -201,13 +201,14 @@ class Libp11(SoftHsm):
     proves_attrs = False
     cannot = ("rsa_sizes_are_honoured", "a_label_is_given_once",
               "lists_page_through_a_prefix", "a_key_is_found_by_uri",
-              "destroyed_keys_are_gone")
+              "destroyed_keys_are_gone",
+              "labels_of_others_are_neither_made_nor_destroyed")
 
     def make_key(self, helper, label, alg, bits=0):
         equal(helper.generate(label, alg, bits).result, "UNSUPPORTED",
               "generating")
         self.tool("--keypairgen", "--key-type", self.types[alg], "--label",
-                  label, "--id", os.urandom(8).hex(), "--usage-sign",
+                  own(label), "--id", os.urandom(8).hex(), "--usage-sign",
                   "--sensitive")
         reply = helper.find(label)
         equal(reply.result, "OK", f"finding {label}: {reply.text}")

@@ -6,7 +6,7 @@ import subprocess
 
 from token_conformance import DATA, sign_well
 from token_lab import PIN, Failed, Faulty, equal, main
-from token_wire import Key
+from token_wire import Key, own
 
 
 class Libp11Faulty(Faulty):
@@ -80,8 +80,8 @@ def it_lists_in_pages(p):
 
 def two_keys_of_one_label_are_ambiguous(p):
     for ident in ("01", "02"):
-        p.tool("--keypairgen", "--key-type", "EC:prime256v1", "--label", "a",
-               "--id", ident, "--usage-sign", "--sensitive")
+        p.tool("--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign",
+               "--label", own("a"), "--id", ident, "--sensitive")
     with start(p) as h:
         says(h.find("a"), "AMBIGUOUS", "2 keys")
         says(h.sign("a", "ES256", DATA), "AMBIGUOUS")

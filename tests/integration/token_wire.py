@@ -12,7 +12,7 @@ OPS = dict(STATUS=1, LIST=2, FIND=3, FIND_URI=4, GENERATE=5, SIGN=6,
 ALGS = dict(ES256=1, ES384=2, RS256=3, EdDSA=4)
 RESULTS = ["UNSET", "OK", "PROTOCOL", "UNSUPPORTED", "NO_KEY", "AMBIGUOUS",
            "EXISTS", "KEY_UNFIT", "NO_TOKEN", "PIN_WRONG", "PIN_LOCKED",
-           "PIN_MISSING", "FULL", "BAD_SIGNATURE", "FAILED"]
+           "PIN_MISSING", "FULL", "BAD_SIGNATURE", "FAILED", "NOT_OURS"]
 ATTRS = dict(SENSITIVE=1, UNEXTRACTABLE=2, ALWAYS_SENSITIVE=4,
              NEVER_EXTRACTABLE=8, LOCAL=16, SIGN_ONLY=32, SOFTWARE=64)
 
@@ -23,15 +23,29 @@ KEY = struct.Struct("=128sIIII32sII600s")
 DATA_MAX = 64 * 1024 + 1
 
 
+PREFIX = "acme-guardian:"  # KeyPrefix=
+
+
 class Closed(Exception):
     """The helper closed the connection."""
+
+
+class Foreign(str):
+    """A label outside KeyPrefix=, to be sent as it is."""
+
+
+def own(label):
+    """Tests write a label without the prefix that it has on the token."""
+    if isinstance(label, Foreign) or label.startswith(PREFIX):
+        return label
+    return PREFIX + label
 
 
 class Key:
     def __init__(self, data):
         (label, self.alg, self.attrs, self.known, spki_len, ident, id_len,
          reserved, spki) = KEY.unpack(data)
-        self.label = label.rstrip(b"\0").decode()
+        self.label = label.rstrip(b"\0").decode().removeprefix(PREFIX)
         self.spki = spki[:spki_len]
         self.id = ident[:id_len]
         assert reserved == 0
@@ -104,6 +118,8 @@ class Helper:
 
     def send(self, op, label="", alg=None, bits=0, data=b""):
         self.next_id += 1
+        if op in ("LIST", "FIND", "GENERATE", "SIGN", "DESTROY"):
+            label = own(label)
         self.sock.send(request(op, self.next_id, label, alg, bits, data))
         return self.next_id
 
