@@ -19,6 +19,8 @@
 #include <cmocka.h>
 #include <systemd/sd-login.h>
 
+#include "../need.h"
+
 /*
  * sd_pid_get_unit() is wrapped, so that a unit can be given to a process, and
  * something can happen between the reading of the cgroup and what follows.
@@ -143,10 +145,6 @@ static void test_ids_come_from_the_kernel(void **state)
     CLEANUP(child_stop) struct child c = { 0, -1 };
 
     (void)state;
-    if (getuid() != 0) {
-        print_message("needs root, to become another user\n");
-        skip();
-    }
     listener_init(&l);
     c = child_start(&l, 12345, 100, groups, ARRAY_LEN(groups));
     for (int i = 0; i < 2; i++) {
@@ -174,10 +172,6 @@ static void test_many_groups_are_read_whole(void **state)
     CLEANUP_PEER struct peer *p = NULL;
 
     (void)state;
-    if (getuid() != 0) {
-        print_message("needs root, to set groups\n");
-        skip();
-    }
     for (gid_t i = 0; i < N; i++)
         groups[i] = 10000 + i;
     listener_init(&l);
@@ -323,19 +317,41 @@ static void test_who_exits_while_the_cgroup_is_read_has_no_unit(void **state)
     fake.unit = NULL;
 }
 
-static bool enter_unit(pid_t pid, const char *root)
+static void cgroup_path(char path[static 128], const char *below)
+{
+    (void)snprintf(path, 128, "%s/system.slice%s",
+                   access("/sys/fs/cgroup/unified", F_OK) == 0
+                       ? "/sys/fs/cgroup/unified"
+                       : "/sys/fs/cgroup",
+                   below);
+}
+
+static bool make_unit(void)
+{
+    char path[128];
+
+    cgroup_path(path, "");
+    (void)mkdir(path, 0755);
+    cgroup_path(path, "/guardian-test.service");
+    return mkdir(path, 0755) == 0 || errno == EEXIST;
+}
+
+static void remove_unit(void)
+{
+    char path[128];
+
+    cgroup_path(path, "/guardian-test.service");
+    (void)rmdir(path);
+    cgroup_path(path, "");
+    (void)rmdir(path); /* not where systemd has units in it */
+}
+
+static bool enter_unit(pid_t pid)
 {
     char path[128];
     FILE *file;
 
-    (void)snprintf(path, sizeof(path), "%s/system.slice", root);
-    (void)mkdir(path, 0755);
-    (void)snprintf(path, sizeof(path), "%s/system.slice/guardian-test.service",
-                   root);
-    if (mkdir(path, 0755) < 0)
-        return false;
-    (void)snprintf(path, sizeof(path),
-                   "%s/system.slice/guardian-test.service/cgroup.procs", root);
+    cgroup_path(path, "/guardian-test.service/cgroup.procs");
     file = fopen(path, "we");
     if (!file)
         return false;
@@ -343,31 +359,25 @@ static bool enter_unit(pid_t pid, const char *root)
     return fclose(file) == 0;
 }
 
-static void leave_unit(const char *root)
+static bool can_make_a_unit(void)
 {
-    char path[128];
+    bool made = make_unit();
 
-    (void)snprintf(path, sizeof(path), "%s/system.slice/guardian-test.service",
-                   root);
-    (void)rmdir(path);
-    (void)snprintf(path, sizeof(path), "%s/system.slice", root);
-    (void)rmdir(path); /* not where systemd has units in it */
+    remove_unit();
+    return made;
 }
 
 static void test_a_real_cgroup_is_read(void **state)
 {
-    const char *root = access("/sys/fs/cgroup/unified", F_OK) == 0
-                           ? "/sys/fs/cgroup/unified"
-                           : "/sys/fs/cgroup";
     CLEANUP(listener_deinit) struct listener l;
     struct child c;
-    bool entered;
 
     (void)state;
     listener_init(&l);
     c = child_start(&l, getuid(), getgid(), NULL, 0);
-    entered = enter_unit(c.pid, root);
-    for (int i = 0; entered && i < 2; i++) {
+    assert_true(make_unit());
+    assert_true(enter_unit(c.pid));
+    for (int i = 0; i < 2; i++) {
         CLEANUP_PEER struct peer *p = NULL;
 
         assert_int_equal(peer_new_connected_after(
@@ -378,11 +388,7 @@ static void test_a_real_cgroup_is_read(void **state)
         assert_true(p->unit_certain);
     }
     child_stop(&c);
-    leave_unit(root);
-    if (!entered) {
-        print_message("needs a cgroup2 hierarchy that can be written\n");
-        skip();
-    }
+    remove_unit();
 }
 
 static void test_a_socket_without_a_peer_is_refused(void **state)
@@ -398,20 +404,32 @@ static void test_a_socket_without_a_peer_is_refused(void **state)
     close(fds[1]);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ids_come_from_the_kernel),
-        cmocka_unit_test(test_many_groups_are_read_whole),
         cmocka_unit_test(test_no_unit_is_no_error),
         cmocka_unit_test(test_a_pinned_peer_has_a_certain_unit),
         cmocka_unit_test(test_without_peerpidfd_age_makes_a_unit_certain),
         cmocka_unit_test(test_a_peer_that_has_exited_has_no_unit),
         cmocka_unit_test(test_a_zombie_has_no_unit),
         cmocka_unit_test(test_who_exits_while_the_cgroup_is_read_has_no_unit),
-        cmocka_unit_test(test_a_real_cgroup_is_read),
         cmocka_unit_test(test_a_socket_without_a_peer_is_refused),
     };
+    const struct CMUnitTest as_root[] = {
+        cmocka_unit_test(test_ids_come_from_the_kernel),
+        cmocka_unit_test(test_many_groups_are_read_whole),
+    };
+    const struct CMUnitTest with_cgroups[] = {
+        cmocka_unit_test(test_a_real_cgroup_is_read),
+    };
 
+    if (need_group(argc, argv, "root")) {
+        need(getuid() == 0, "root, to become another user");
+        return cmocka_run_group_tests(as_root, NULL, NULL);
+    }
+    if (need_group(argc, argv, "cgroup")) {
+        need(can_make_a_unit(), "a cgroup2 hierarchy that can be written");
+        return cmocka_run_group_tests(with_cgroups, NULL, NULL);
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
