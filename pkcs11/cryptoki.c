@@ -16,8 +16,6 @@
 #include "pkcs11/ckr.h"
 #include "pkcs11/token-uri.h"
 
-#define SLOTS_MAX 256
-
 /* NSS reads past the standard structure. */
 struct padded_init_args {
     CK_C_INITIALIZE_ARGS args;
@@ -81,29 +79,49 @@ static bool slot_matches(const struct backend *b, P11KitUri *uri,
            p11_kit_uri_match_token_info(uri, ret);
 }
 
-/* Slot ids change with every start; label and serial do not. */
-static enum token_result find_token(struct backend *b, P11KitUri *uri,
-                                    struct backend_error *reterr)
+CK_RV cryptoki_slots(const struct backend *b,
+                     CK_SLOT_ID ret[static CRYPTOKI_SLOTS_MAX], CK_ULONG *ret_n)
 {
-    CK_SLOT_ID slots[SLOTS_MAX];
-    CK_ULONG n = SLOTS_MAX;
+    *ret_n = CRYPTOKI_SLOTS_MAX;
+    return b->f->C_GetSlotList(CK_TRUE, ret, ret_n);
+}
+
+/* Slot ids change with every start; label and serial do not. */
+enum token_result cryptoki_match(struct backend *b, P11KitUri *uri,
+                                 unsigned *ret_matches,
+                                 struct backend_error *reterr)
+{
+    CK_SLOT_ID slots[CRYPTOKI_SLOTS_MAX];
     CK_TOKEN_INFO token;
     unsigned matches = 0;
+    CK_ULONG n = 0;
     CK_RV rv;
 
-    rv = b->f->C_GetSlotList(CK_TRUE, slots, &n);
+    rv = cryptoki_slots(b, slots, &n);
     if (rv != CKR_OK)
         return backend_fail(reterr, TOKEN_S_NO_TOKEN, BACKEND_CURE_RESTART, rv,
                             "C_GetSlotList failed");
     if (!p11_kit_uri_match_module_info(uri, &b->info))
         n = 0;
-    for (CK_ULONG i = 0; i < n && i < SLOTS_MAX; i++) {
+    for (CK_ULONG i = 0; i < n && i < CRYPTOKI_SLOTS_MAX; i++) {
         if (!slot_matches(b, uri, slots[i], &token))
             continue;
         b->slot = slots[i];
         b->token = token;
         matches++;
     }
+    *ret_matches = matches;
+    return TOKEN_S_OK;
+}
+
+static enum token_result find_token(struct backend *b, P11KitUri *uri,
+                                    struct backend_error *reterr)
+{
+    unsigned matches = 0;
+    enum token_result r = cryptoki_match(b, uri, &matches, reterr);
+
+    if (r != TOKEN_S_OK)
+        return r;
     if (matches == 0)
         return backend_fail(reterr, TOKEN_S_NO_TOKEN, BACKEND_CURE_RESTART, 0,
                             "no token matches Token=%s",
@@ -133,10 +151,10 @@ static bool has_mechanism(const struct backend *b, CK_MECHANISM_TYPE type)
            (info.flags & CKF_SIGN);
 }
 
-static enum token_result open_backend(struct backend *b,
-                                      struct backend_error *reterr)
+/* Everything but the token. */
+static enum token_result load_module(struct backend *b, P11KitUri **ret_uri,
+                                     struct backend_error *reterr)
 {
-    CLEANUP_TOKEN_URI P11KitUri *uri = NULL;
     enum token_result r;
 
     b->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
@@ -144,20 +162,13 @@ static enum token_result open_backend(struct backend *b,
     if (!b->sha256 || !b->sha384)
         return backend_fail(reterr, TOKEN_S_FAILED, BACKEND_CURE_RESTART, 0,
                             "OpenSSL has no SHA-2");
-    r = token_uri_parse(b->settings->token_uri, &uri, reterr);
+    r = token_uri_parse(b->settings->token_uri, ret_uri, reterr);
     if (r == TOKEN_S_OK)
         r = load(b, reterr);
-    if (r == TOKEN_S_OK)
-        r = initialise(b, reterr);
-    if (r == TOKEN_S_OK)
-        r = find_token(b, uri, reterr);
-    if (r == TOKEN_S_OK)
-        b->rsa_hashes = !has_mechanism(b, CKM_RSA_PKCS) &&
-                        has_mechanism(b, CKM_SHA256_RSA_PKCS);
-    return r;
+    return r == TOKEN_S_OK ? initialise(b, reterr) : r;
 }
 
-static void cryptoki_close(struct backend *b)
+void cryptoki_close(struct backend *b)
 {
     if (!b)
         return;
@@ -171,9 +182,9 @@ static void cryptoki_close(struct backend *b)
     free(b);
 }
 
-static enum token_result cryptoki_open(const struct settings_token *settings,
-                                       struct backend **ret,
-                                       struct backend_error *reterr)
+enum token_result cryptoki_load(const struct settings_token *settings,
+                                struct backend **ret, P11KitUri **ret_uri,
+                                struct backend_error *reterr)
 {
     struct backend *b = calloc(1, sizeof(*b));
     enum token_result r;
@@ -183,11 +194,32 @@ static enum token_result cryptoki_open(const struct settings_token *settings,
                             "out of memory");
     *b = (struct backend){ .settings = settings,
                            .lock = PTHREAD_MUTEX_INITIALIZER };
-    r = open_backend(b, reterr);
+    r = load_module(b, ret_uri, reterr);
     if (r != TOKEN_S_OK) {
         cryptoki_close(b);
         return r;
     }
+    *ret = b;
+    return TOKEN_S_OK;
+}
+
+static enum token_result cryptoki_open(const struct settings_token *settings,
+                                       struct backend **ret,
+                                       struct backend_error *reterr)
+{
+    CLEANUP_TOKEN_URI P11KitUri *uri = NULL;
+    struct backend *b = NULL;
+    enum token_result r;
+
+    r = cryptoki_load(settings, &b, &uri, reterr);
+    if (r == TOKEN_S_OK)
+        r = find_token(b, uri, reterr);
+    if (r != TOKEN_S_OK) {
+        cryptoki_close(b);
+        return r;
+    }
+    b->rsa_hashes = !has_mechanism(b, CKM_RSA_PKCS) &&
+                    has_mechanism(b, CKM_SHA256_RSA_PKCS);
     *ret = b;
     return TOKEN_S_OK;
 }

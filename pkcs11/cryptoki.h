@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <p11-kit/pkcs11.h>
+#include <p11-kit/uri.h>
 
 #include <openssl/evp.h>
 
@@ -11,6 +12,7 @@
 /* What the parts of the cryptoki backend share; nobody else includes this. */
 
 #define CRYPTOKI_SESSIONS_MAX 68 /* Sessions=, the anchor, generate */
+#define CRYPTOKI_SLOTS_MAX 256
 
 struct backend {
     const struct settings_token *settings;
@@ -47,8 +49,34 @@ struct cryptoki_value {
     CK_ULONG len;
 };
 
-/* cryptoki.c */
+/* cryptoki.c. cryptoki_load() is open() without a token; cryptoki_match() looks
+ * for Token=, and sets slot and token to the last that matches. */
+enum token_result cryptoki_load(const struct settings_token *settings,
+                                struct backend **ret, P11KitUri **ret_uri,
+                                struct backend_error *reterr);
+CK_RV cryptoki_slots(const struct backend *b,
+                     CK_SLOT_ID ret[static CRYPTOKI_SLOTS_MAX],
+                     CK_ULONG *ret_n) MUST_CHECK;
+enum token_result cryptoki_match(struct backend *b, P11KitUri *uri,
+                                 unsigned *ret_matches,
+                                 struct backend_error *reterr);
 bool cryptoki_token_present(const struct backend *b);
+void cryptoki_close(struct backend *b);
+
+/* cryptoki-init.c */
+enum token_result cryptoki_find_blank(struct backend *b, P11KitUri *uri,
+                                      struct backend_error *reterr);
+enum token_result cryptoki_check_pin_lengths(const struct backend *b,
+                                             const struct secret *so_pin,
+                                             const struct secret *pin,
+                                             struct backend_error *reterr);
+enum token_result cryptoki_init_token(struct backend *b, P11KitUri *uri,
+                                      const struct secret *so_pin,
+                                      struct backend_error *reterr);
+enum token_result cryptoki_init_pin(struct backend *b,
+                                    const struct secret *so_pin,
+                                    const struct secret *pin,
+                                    struct backend_error *reterr);
 
 /* cryptoki-session.c; OpenSession and CloseSession call for b->lock held */
 CK_RV cryptoki_open_session(struct backend *b, CK_FLAGS flags,

@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "pkcs11/connection.h"
-#include "pkcs11/init-sealed.h"
+#include "pkcs11/init.h"
 #include "pkcs11/supervise.h"
 
 #define FD_MAX 65535
@@ -29,9 +29,11 @@ struct options {
 static void usage(FILE *to)
 {
     fputs("Usage: acme-guardian-token [--config DIR] [--fd N] NAME\n"
-          "       acme-guardian-token init-sealed [--config DIR] "
-          "[--no-recovery] NAME\n"
-          "       acme-guardian-token reseal [--config DIR] NAME\n"
+          "       acme-guardian-token init-sealed|init-token [--config DIR] "
+          "[--pin-fd N]\n"
+          "           [--no-recovery] [--if-needed] NAME\n"
+          "       acme-guardian-token reseal|reset-pin [--config DIR] "
+          "[--pin-fd N] NAME\n"
           "\n"
           "Serves the token NAME of guardian.conf to acme-guardiand, over a\n"
           "connected socket (--fd) or one passed by systemd. "
@@ -129,10 +131,9 @@ int main(int argc, char **argv)
     struct options options = { .config_dir = SETTINGS_DIR, .fd = -1 };
     int code;
 
-    if (argc > 1 && strcmp(argv[1], "init-sealed") == 0)
-        return init_sealed_main(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "reseal") == 0)
-        return reseal_main(argc - 1, argv + 1);
+    code = argc > 1 ? init_main(argc - 1, argv + 1) : -1;
+    if (code >= 0)
+        return code;
 
     log_init("acme-guardian-token", false);
     code = parse(argc, argv, &options);

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "base/confine.h"
+#include "pkcs11/module-env.h"
 #include "pkcs11/wire.h"
 
 #define CONNECTION_FD 3
@@ -58,10 +59,8 @@ static int arrange_fds(const struct worker_setup *setup)
     return close_range(CONTROL_FD + 1, ~0u, 0) < 0 ? -errno : 0;
 }
 
-/* Nothing of ours is the module's business but what Environment= gives it. */
 static int arrange_environment(struct worker *w)
 {
-    char **more = w->setup->token->environment;
     const char *credentials = getenv("CREDENTIALS_DIRECTORY");
 
     if (credentials) {
@@ -69,14 +68,7 @@ static int arrange_environment(struct worker *w)
         if (!w->credentials_dir)
             return -ENOMEM;
     }
-    if (clearenv() != 0 ||
-        setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1) < 0)
-        return -ENOMEM;
-    for (; more && *more; more++) {
-        if (putenv(*more) != 0)
-            return -ENOMEM;
-    }
-    return 0;
+    return module_env_set(w->setup->token);
 }
 
 static int arrange(struct worker *w, struct errmsg *reterr)

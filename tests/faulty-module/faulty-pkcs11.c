@@ -154,6 +154,8 @@ WRAP(Login,
      (CK_SESSION_HANDLE s, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG len),
      s, (s, user, pin, len))
 WRAP(Logout, (CK_SESSION_HANDLE s), s, (s))
+WRAP(InitPIN, (CK_SESSION_HANDLE s, CK_UTF8CHAR *pin, CK_ULONG len), s,
+     (s, pin, len))
 WRAP(FindObjectsInit, (CK_SESSION_HANDLE s, CK_ATTRIBUTE *t, CK_ULONG n), s,
      (s, t, n))
 WRAP(FindObjectsFinal, (CK_SESSION_HANDLE s), s, (s))
@@ -321,6 +323,7 @@ CK_RV EXPORT C_GetFunctionList(CK_FUNCTION_LIST **list)
     ours.C_GetSessionInfo = faulty_GetSessionInfo;
     ours.C_Login = faulty_Login;
     ours.C_Logout = faulty_Logout;
+    ours.C_InitPIN = faulty_InitPIN;
     ours.C_FindObjectsInit = faulty_FindObjectsInit;
     ours.C_FindObjects = faulty_FindObjects;
     ours.C_FindObjectsFinal = faulty_FindObjectsFinal;

@@ -69,6 +69,9 @@ class Place:
     def make(self):
         raise NotImplementedError
 
+    def close(self):
+        """What make() has started is ended."""
+
     def set_pin(self, pin):
         new = self.folder / "pin.new"
         new.write_text(pin + "\n")
@@ -219,15 +222,20 @@ class Libp11(SoftHsm):
 def place(kind):
     folder = tempfile.mkdtemp(prefix="token-")
     os.chmod(folder, 0o755)
+    p = None
     try:
-        yield kind(folder)
+        p = kind(folder)
+        yield p
     finally:
+        if p:
+            p.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def main(tests, kinds):
+def main(tests, kinds, leave=True):
     """Each test on a place of its own; a line for each; exit status 1 if any
-    failed. Arguments: names of tests, instead of all."""
+    failed, or with leave=False how many. Arguments: names of tests, instead of
+    all."""
     bad = 0
     for test in tests:
         if len(sys.argv) > 1 and test.__name__ not in sys.argv[1:]:
@@ -244,5 +252,7 @@ def main(tests, kinds):
                 bad += 1
                 print(f"not ok {name}")
                 traceback.print_exc(file=sys.stdout)
+    if not leave:
+        return bad
     print(f"{bad} failed" if bad else "all held")
     sys.exit(1 if bad else 0)

@@ -4,7 +4,7 @@
  * Octet by octet straight into locked memory: no stdio buffer keeps a copy, and
  * what follows on a pipe is left to whom it belongs.
  */
-#include "pkcs11/passphrase.h"
+#include "base/passphrase.h"
 
 #include <errno.h>
 #include <string.h>

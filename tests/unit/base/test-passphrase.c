@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "pkcs11/passphrase.h"
+#include "base/passphrase.h"
 
 #include <errno.h>
 #include <fcntl.h>
