@@ -24,10 +24,18 @@ static inline void ctl_json_decref_p(json_t **j)
 int ctl_token_print_list(const json_t *tokens) MUST_CHECK;
 bool ctl_token_all_ok(const json_t *tokens);
 
-/* ctl-sealed.c */
-extern const struct ctl_option ctl_sealed_init_options[];
-int ctl_sealed_run_init(struct ctl_context *c);
-int ctl_sealed_run_reseal(struct ctl_context *c);
+/* ctl-token.c, for setup: TokenSelfTest. Return: the exit code. */
+int ctl_token_self_test(const struct ctl_context *c, const char *name,
+                        const char *alg, json_t **ret) MUST_CHECK;
+
+/* ctl-helper.c */
+#define CTL_HELPER_PATH_MAX 4200
+int ctl_helper_path(char *ret, size_t size) MUST_CHECK;
+extern const struct ctl_option ctl_helper_init_options[];
+int ctl_helper_run_init(struct ctl_context *c);
+int ctl_helper_run_reseal(struct ctl_context *c);
+int ctl_helper_run_init_token(struct ctl_context *c);
+int ctl_helper_run_reset_pin(struct ctl_context *c);
 
 /* ctl-account.c, for ctl-register.c: */
 int ctl_account_print(const struct ctl_context *c, json_t *answer) MUST_CHECK;

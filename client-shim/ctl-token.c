@@ -157,6 +157,56 @@ static int run_check(struct ctl_context *c)
                : CTL_EXIT_NO;
 }
 
+static int print_self_test(const json_t *answer)
+{
+    CLEANUP_CTL_TABLE struct ctl_table t = { .n_columns = 2 };
+    const json_t *key = json_object_get(answer, "key");
+
+    token_pairs(&t, json_object_get(answer, "token"));
+    ctl_table_pair(&t, "self-test",
+                   "a key was made, signed, was verified "
+                   "with, and was destroyed");
+    ctl_table_pair(&t, "key's kind", ctl_string(key, "alg"));
+    ctl_table_pair_list(&t, "key proven", json_object_get(key, "attributes"));
+    ctl_table_pair_list(&t, "key unproven", json_object_get(key, "unproven"));
+    return ctl_table_print(&t);
+}
+
+int ctl_token_self_test(const struct ctl_context *c, const char *name,
+                        const char *alg, json_t **ret)
+{
+    CLEANUP_CTL_DAEMON struct ctl_daemon d = { 0 };
+    int r;
+
+    r = ctl_daemon_open(c, CTL_SOCKET_ADMIN, &d);
+    return r ? r
+             : ctl_daemon_call_within(
+                   &d, "TokenSelfTest",
+                   json_pack("{s:s, s:s*}", "name", name, "alg", alg),
+                   CTL_CALL_KEYGEN_MS, ret);
+}
+
+static int run_self_test(struct ctl_context *c)
+{
+    CLEANUP_CTL_JSON json_t *answer = NULL;
+    int r;
+
+    r = ctl_token_self_test(c, c->operands[0], ctl_args_value(c, "--alg"),
+                            &answer);
+    if (r)
+        return r;
+    if (c->json)
+        ctl_print_json(json_incref(answer));
+    else
+        r = print_self_test(answer);
+    if (r)
+        return r;
+    return json_array_size(
+               json_object_get(json_object_get(answer, "key"), "unproven"))
+               ? CTL_EXIT_NO
+               : CTL_EXIT_DONE;
+}
+
 static int run_unlock(struct ctl_context *c)
 {
     CLEANUP_CTL_JSON json_t *answer = NULL;
@@ -177,18 +227,33 @@ static int run_unlock(struct ctl_context *c)
     return r ? r : token_ok(token) ? CTL_EXIT_DONE : CTL_EXIT_NO;
 }
 
+static const struct ctl_option self_test_options[] = {
+    { "--alg", "ALG", "ES256 (the default), ES384, RS256 or EdDSA", 0, false,
+      false },
+    { 0 },
+};
+
 const struct ctl_command ctl_token_commands[] = {
     { "token list", NULL, 0, 0, NULL, "the tokens and whether they can sign",
       run_list },
     { "token check", "NAME", 1, 1, NULL,
       "sign once with every account key of a token and verify", run_check },
+    { "token self-test", "NAME", 1, 1, self_test_options,
+      "make a key on a token, sign with it, verify, and destroy it",
+      run_self_test },
     { "token unlock", "NAME", 1, 1, NULL,
       "let a PIN that failed be sent once more", run_unlock },
-    { "token init-sealed", "NAME", 1, 1, ctl_sealed_init_options,
+    { "token init-sealed", "NAME", 1, 1, ctl_helper_init_options,
       "make the sealed store of a token; the passphrase is asked for",
-      ctl_sealed_run_init },
+      ctl_helper_run_init },
     { "token reseal", "NAME", 1, 1, NULL,
       "open a sealed store by its passphrase and give it a new credential",
-      ctl_sealed_run_reseal },
+      ctl_helper_run_reseal },
+    { "token init-token", "NAME", 1, 1, ctl_helper_init_options,
+      "initialise a PKCS#11 token; the recovery passphrase is asked for",
+      ctl_helper_run_init_token },
+    { "token reset-pin", "NAME", 1, 1, NULL,
+      "set a PKCS#11 token's PIN by its recovery passphrase",
+      ctl_helper_run_reset_pin },
     { 0 },
 };

@@ -21,9 +21,10 @@ ADMIN_METHOD(admin_on_audit_take_first_key);
 ADMIN_METHOD(admin_on_watch);
 ADMIN_METHOD(admin_on_token_list); /* admin-token.c */
 ADMIN_METHOD(admin_on_token_unlock);
-ADMIN_METHOD(admin_on_token_check);    /* admin-check.c */
-ADMIN_METHOD(admin_on_account_create); /* admin-create.c */
-ADMIN_METHOD(admin_on_account_list);   /* admin-account.c */
+ADMIN_METHOD(admin_on_token_check);     /* admin-check.c */
+ADMIN_METHOD(admin_on_token_self_test); /* admin-self-test.c */
+ADMIN_METHOD(admin_on_account_create);  /* admin-create.c */
+ADMIN_METHOD(admin_on_account_list);    /* admin-account.c */
 ADMIN_METHOD(admin_on_account_show);
 ADMIN_METHOD(admin_on_account_set_directory);
 ADMIN_METHOD(admin_on_account_registered);

@@ -170,6 +170,7 @@ static const struct varlink_method methods[] = {
     { "TokenList", admin_on_token_list, ROLE_MONITOR },
     { "TokenCheck", admin_on_token_check, ROLE_OPS },
     { "TokenUnlock", admin_on_token_unlock, ROLE_ADMIN },
+    { "TokenSelfTest", admin_on_token_self_test, ROLE_ADMIN },
     { "AccountCreate", admin_on_account_create, ROLE_ADMIN },
     { "AccountList", admin_on_account_list, ROLE_MONITOR },
     { "AccountShow", admin_on_account_show, ROLE_MONITOR },

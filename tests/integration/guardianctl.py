@@ -271,6 +271,7 @@ def test_no_daemon_is_69(w):
     for args in [("status",), ("reload",), ("suspend", "all"),
                  ("resume", "all"), ("token", "list"),
                  ("token", "check", "lab"), ("token", "unlock", "lab"),
+                 ("token", "self-test", "lab"),
                  ("account", "list"), ("account", "list", "--mine"),
                  ("account", "show", "main"),
                  ("account", "create", "x", "--token", "lab", "--directory",
@@ -474,13 +475,45 @@ def test_tokens(w):
     expect([k["account"] for k in check["keys"]].count("main") == 1, check)
     expect("main" in w.ctl("token", "check", "lab"), "for people")
     w.ctl("token", "unlock", "lab")
-    for command in ("check", "unlock"):
+    for command in ("check", "unlock", "self-test"):
         w.ctl("token", command, "none", code=1, says="none")
-    for command in ("init-sealed", "reseal"):
+    for command in ("init-sealed", "reseal", "init-token", "reset-pin"):
         w.ctl("token", command, "none", code=78, stdin="x\n",
               says="has no [Token none]")
+    for command in ("init-sealed", "reseal"):
         w.ctl("token", command, "lab", code=78, stdin="x\n",
               says="is not Backend=sealed")
+
+
+def pkcs11_tool(w, *args):
+    return w.lab.run(["pkcs11-tool", "--module", SOFTHSM, "--token-label",
+                      "lab", "--login", "--pin", "1234", *args], DAEMON_UID,
+                     {"SOFTHSM2_CONF": f"{w.lab.dir}/softhsm/softhsm2.conf"}
+                     ).stdout
+
+
+def test_the_self_test_leaves_no_key(w):
+    key = w.json("token", "self-test", "lab")["key"]
+    expect(key["unproven"] == [] and key["alg"] == "ES256", key)
+    for alg in ("ES384", "RS256", "EdDSA"):
+        key = w.json("token", "self-test", "lab", "--alg", alg)["key"]
+        expect(key["alg"] == alg, key)
+    expect("was destroyed" in w.ctl("token", "self-test", "lab"), "for people")
+    expect("_self-test" not in pkcs11_tool(w, "-O"), "no key is left")
+    # What a crash left behind is cleared away.
+    instance = w.json("status", code=1)["instance"]
+    label = f"acme-guardian:{instance}:_self-test:1"
+    pkcs11_tool(w, "--keypairgen", "--key-type", "EC:prime256v1", "--label",
+                label, "--id", "77", "--usage-sign", "--sensitive")
+    w.ctl("token", "self-test", "lab")
+    expect("_self-test" not in pkcs11_tool(w, "-O"), "nor that of a crash")
+    w.ctl("token", "self-test", "lab", "--alg", "ES512", code=2, says="alg")
+    w.ctl("token", "self-test", "lab", uid=OTHER_UID, code=77,
+          says="needs the role: admin")
+    lines = w.ctl("audit", "tail", "--json", "-n", "60")
+    for operation in ("generate", "destroy"):
+        expect(re.search(f'"operation":"{operation}"[^\n]*_self-test', lines),
+               f"{operation} is in the log: {lines}")
 
 
 def test_a_sealed_store_is_made_and_resealed(w):

@@ -6,16 +6,16 @@
 #include <string.h>
 
 /*
- * token init-sealed and reseal: done by the token helper itself, which alone
- * handles the passphrase. It replaces this process, so the passphrase goes from
- * the terminal or pipe straight to it.
+ * token init-sealed, reseal, init-token and reset-pin: done by the token helper
+ * itself, which alone handles the passphrase. It replaces this process, so the
+ * passphrase goes from the terminal or pipe straight to it.
  */
 
 #define HELPER "acme-guardian-token"
 
 /* In a build tree the helper stands beside our folder; installed, where meson
  * put it. */
-static int helper_path(char *ret, size_t size)
+int ctl_helper_path(char *ret, size_t size)
 {
     char self[4096];
     char *slash;
@@ -39,10 +39,10 @@ static int helper_path(char *ret, size_t size)
 static int run_helper(const struct ctl_context *c, const char *command,
                       bool no_recovery)
 {
-    char path[4200];
+    char path[CTL_HELPER_PATH_MAX];
     int r;
 
-    r = helper_path(path, sizeof(path));
+    r = ctl_helper_path(path, sizeof(path));
     if (r)
         return ctl_fail_errno(r, path);
     if (no_recovery)
@@ -54,17 +54,27 @@ static int run_helper(const struct ctl_context *c, const char *command,
     return ctl_fail_errno(-errno, path);
 }
 
-int ctl_sealed_run_init(struct ctl_context *c)
+int ctl_helper_run_init(struct ctl_context *c)
 {
     return run_helper(c, "init-sealed", ctl_args_has(c, "--no-recovery"));
 }
 
-int ctl_sealed_run_reseal(struct ctl_context *c)
+int ctl_helper_run_reseal(struct ctl_context *c)
 {
     return run_helper(c, "reseal", false);
 }
 
-const struct ctl_option ctl_sealed_init_options[] = {
+int ctl_helper_run_init_token(struct ctl_context *c)
+{
+    return run_helper(c, "init-token", ctl_args_has(c, "--no-recovery"));
+}
+
+int ctl_helper_run_reset_pin(struct ctl_context *c)
+{
+    return run_helper(c, "reset-pin", false);
+}
+
+const struct ctl_option ctl_helper_init_options[] = {
     { "--no-recovery", NULL, "without a recovery passphrase", 0, false, false },
     { 0 },
 };
