@@ -28,7 +28,8 @@ BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build"))
 
 def for_all_users(build):
     """The programs where every user may run them: a tree in /root is closed."""
-    if all(p.stat().st_mode & 1 for p in [build, *build.resolve().parents]):
+    above = [build, *build.resolve().parents]
+    if not build.exists() or all(p.stat().st_mode & 1 for p in above):
         return build
     stage = pathlib.Path(tempfile.mkdtemp(prefix="acme-guardian-bin-"))
     atexit.register(shutil.rmtree, stage, ignore_errors=True)
