@@ -329,6 +329,11 @@ static size_t first_after_reset(const struct config_section *s, const char *key)
     return 0;
 }
 
+bool config_resets(const struct config_section *s, const char *key)
+{
+    return first_after_reset(s, key) > 0;
+}
+
 static int words_of(const struct config_entry *e, config_word_fn fn,
                     void *userdata)
 {

@@ -82,6 +82,10 @@ typedef int (*config_word_fn)(const char *word, unsigned line, void *userdata);
 int config_words(const struct config_section *s, const char *key,
                  config_word_fn fn, void *userdata) MUST_CHECK;
 
+/* config_resets() - whether @key was emptied, and with it what stood in @s and
+ * in earlier sections of the same name. */
+bool config_resets(const struct config_section *s, const char *key);
+
 /*
  * config_last() - the last value of a key that holds one value; NULL when unset
  * or reset. *ret_line (may be NULL) is its line.

@@ -69,7 +69,8 @@ int settings_token_read(struct settings_token *t,
     if (r == 0)
         r = settings_get_unsigned(s, "Processes", 1, 16, &t->processes, reterr);
     if (r == 0) {
-        r = config_words(s, "Environment", add_environment, &t->environment);
+        r = settings_get_words_checked(s, "Environment", add_environment,
+                                       &t->environment);
         if (r == CONFIG_E_INVALID)
             errmsg_set_at(reterr, s->file, s->line,
                           "Environment= takes NAME=VALUE words");
@@ -161,7 +162,10 @@ int settings_token_directory(const struct settings *st,
 
     if (t->directory)
         return 0;
-    r = buf_printf(&path, "%s/token/%s", st->state_dir, t->name);
+    if (t->helper_socket)
+        r = buf_printf(&path, SETTINGS_TOKEN_DIR "/%s", t->name);
+    else
+        r = buf_printf(&path, "%s/token/%s", st->state_dir, t->name);
     if (r == 0)
         t->directory = buf_take_str(&path);
     return r;

@@ -5,11 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-void settings_strv_free(char **v)
+char **settings_strv_free(char **v)
 {
     for (char **p = v; p && *p; p++)
         free(*p);
     free(v);
+    return NULL;
 }
 
 int settings_strv_add(char ***v, const char *s)
@@ -28,10 +29,24 @@ int settings_strv_add(char ***v, const char *s)
     return more[n] ? 0 : -ENOMEM;
 }
 
-int settings_add_word(const char *word, unsigned line, void *userdata)
+static int add_word(const char *word, unsigned line, void *userdata)
 {
     (void)line;
     return settings_strv_add(userdata, word);
+}
+
+int settings_get_words(const struct config_section *s, const char *key,
+                       char ***field)
+{
+    return settings_get_words_checked(s, key, add_word, field);
+}
+
+int settings_get_words_checked(const struct config_section *s, const char *key,
+                               config_word_fn fn, char ***field)
+{
+    if (config_resets(s, key))
+        *field = settings_strv_free(*field);
+    return config_words(s, key, fn, field);
 }
 
 int settings_set_string(char **field, const char *value)

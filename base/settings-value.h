@@ -22,7 +22,11 @@ int settings_get_word(const struct config_section *s, const char *key,
                       const char *const *words, unsigned *field,
                       struct errmsg *reterr) MUST_CHECK;
 
-/* NULL-ended lists of strings. settings_add_word() is for config_words(). */
+/* NULL-ended lists of strings. */
 int settings_strv_add(char ***v, const char *s) MUST_CHECK;
-int settings_add_word(const char *word, unsigned line, void *userdata);
-void settings_strv_free(char **v);
+char **settings_strv_free(char **v);
+/* The section's words are added, after a reset in place of what was there. */
+int settings_get_words(const struct config_section *s, const char *key,
+                       char ***field) MUST_CHECK;
+int settings_get_words_checked(const struct config_section *s, const char *key,
+                               config_word_fn fn, char ***field) MUST_CHECK;

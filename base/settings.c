@@ -96,7 +96,7 @@ static int read_roles(struct settings *st, const struct config_section *s)
     int r;
 
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-        r = config_words(s, lists[i].key, settings_add_word, lists[i].list);
+        r = settings_get_words(s, lists[i].key, lists[i].list);
         if (r)
             return r;
     }
@@ -143,7 +143,7 @@ static int read_section(struct settings *st, const struct config_section *s,
     if (strcmp(s->name, "Roles") == 0)
         return read_roles(st, s);
     if (strcmp(s->name, "Deny") == 0)
-        return config_words(s, "Domain", settings_add_word, &st->deny_domains);
+        return settings_get_words(s, "Domain", &st->deny_domains);
     if (strcmp(s->name, "Lacme") == 0)
         return read_lacme(st, s, reterr);
 
@@ -262,6 +262,12 @@ static int set_defaults(struct settings *st, const char *dir)
         r = settings_set_string(&st->client_socket, SETTINGS_CLIENT_SOCKET);
     if (r == 0)
         r = settings_set_string(&st->admin_socket, SETTINGS_ADMIN_SOCKET);
+    if (r == 0)
+        r = settings_strv_add(&st->admin_groups, "acme-guardian-admin");
+    if (r == 0)
+        r = settings_strv_add(&st->ops_users, "acme-guardian-ops");
+    if (r == 0)
+        r = settings_strv_add(&st->monitor_groups, "acme-guardian-monitor");
     return r;
 }
 

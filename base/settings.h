@@ -14,6 +14,8 @@
  */
 
 #define SETTINGS_DIR "/etc/acme-guardian"
+/* StateDirectory= of acme-guardian-token@.service, without the instance. */
+#define SETTINGS_TOKEN_DIR "/var/lib/acme-guardian-token"
 #define SETTINGS_CLIENT_SOCKET "/run/acme-guardian/client.sock"
 #define SETTINGS_ADMIN_SOCKET "/run/acme-guardian/admin.sock"
 
@@ -82,7 +84,8 @@ struct settings {
     unsigned audit_keep;     /* AuditKeep=, rotated files kept, default 30 */
     uint64_t audit_reserve;  /* AuditReserve=, preallocated, default 16M */
     /* [Roles], each a NULL-ended list of user or group names or numeric ids;
-     * uid 0 is always admin. */
+     * uid 0 is always admin. The defaults are the users and groups of
+     * systemd/acme-guardian.sysusers. */
     char **admin_users, **admin_groups;
     char **ops_users, **ops_groups;
     char **monitor_users, **monitor_groups;

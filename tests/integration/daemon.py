@@ -1013,7 +1013,8 @@ def test_a_token_that_hangs_costs_its_timeout_and_no_more(g):
 
 def test_a_helper_behind_its_own_socket():
     with L.Lab("daemon") as lab:
-        g = Guardian(lab, f"HelperSocket={lab.dir}/run/token.sock\n")
+        g = Guardian(lab, f"HelperSocket={lab.dir}/run/token.sock\n"
+                          f"Directory={lab.dir}/helper\n")
         g.start()
         got = g.ask_admin("AccountCreate", {
             "name": "test", "token": "hsm", "alg": "ES256",

@@ -58,6 +58,57 @@ static void test_no_file_gives_defaults(void **state)
     assert_int_equal(s->audit_sync, SETTINGS_SYNC_INTERVAL);
     assert_false(s->allow_swappable);
     assert_int_equal(s->n_tokens, 0);
+    assert_string_equal(s->admin_groups[0], "acme-guardian-admin");
+    assert_string_equal(s->ops_users[0], "acme-guardian-ops");
+    assert_string_equal(s->monitor_groups[0], "acme-guardian-monitor");
+    assert_null(s->admin_users);
+    assert_null(s->ops_groups);
+    assert_null(s->monitor_users);
+}
+
+static void test_lists_grow_until_they_are_emptied(void **state)
+{
+    struct dir *d = *state;
+    CLEANUP_SETTINGS struct settings *s = NULL;
+    struct errmsg e = { 0 };
+
+    put(d, "[Roles]\nAdminGroup=a\nOpsUser=\nMonitorGroup=\n"
+           "[Deny]\nDomain=a.example\n"
+           "[Token t]\nBackend=sealed\nEnvironment=A=1\n"
+           "[Roles]\nAdminGroup=b\nMonitorGroup=m\n"
+           "[Deny]\nDomain=\n"
+           "[Token t]\nEnvironment=\nEnvironment=B=2\n");
+    assert_int_equal(settings_load(d->path, &s, &e), 0);
+    assert_string_equal(s->admin_groups[0], "acme-guardian-admin");
+    assert_string_equal(s->admin_groups[1], "a");
+    assert_string_equal(s->admin_groups[2], "b");
+    assert_null(s->admin_groups[3]);
+    assert_null(s->ops_users);
+    assert_string_equal(s->monitor_groups[0], "m");
+    assert_null(s->monitor_groups[1]);
+    assert_null(s->deny_domains);
+    assert_string_equal(s->tokens[0].environment[0], "B=2");
+    assert_null(s->tokens[0].environment[1]);
+}
+
+/* The unit's StateDirectory=, whatever the daemon's is; the daemon's own user
+ * can write to neither. */
+static void test_a_helper_s_directory_is_that_of_its_unit(void **state)
+{
+    struct dir *d = *state;
+    CLEANUP_SETTINGS struct settings *s = NULL;
+    struct errmsg e = { 0 };
+
+    put(d, "[Guardian]\nStateDirectory=/s\n"
+           "[Token a]\nBackend=sealed\nHelperSocket=/run/a.sock\n"
+           "[Token b]\nBackend=sealed\n"
+           "[Token c]\nBackend=sealed\nHelperSocket=/run/c.sock\n"
+           "Directory=/c\n");
+    assert_int_equal(settings_load(d->path, &s, &e), 0);
+    assert_string_equal(settings_token(s, "a")->directory,
+                        "/var/lib/acme-guardian-token/a");
+    assert_string_equal(settings_token(s, "b")->directory, "/s/token/b");
+    assert_string_equal(settings_token(s, "c")->directory, "/c");
 }
 
 static void test_token_section_is_read(void **state)
@@ -191,7 +242,9 @@ int main(void)
 #define IN_DIR(fn) cmocka_unit_test_setup_teardown(fn, make_dir, remove_dir)
     const struct CMUnitTest tests[] = {
         IN_DIR(test_no_file_gives_defaults),
+        IN_DIR(test_lists_grow_until_they_are_emptied),
         IN_DIR(test_token_section_is_read),
+        IN_DIR(test_a_helper_s_directory_is_that_of_its_unit),
         IN_DIR(test_bad_values_are_named),
         IN_DIR(test_a_pin_in_the_file_is_not_repeated),
         IN_DIR(test_a_file_others_can_write_is_refused),
