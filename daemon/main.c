@@ -8,6 +8,7 @@
 #include <sysexits.h>
 
 #include "base/log.h"
+#include "base/turn-away.h"
 #include "daemon/guardian.h"
 #include "daemon/helper.h"
 #include "daemon/isolate.h"
@@ -81,6 +82,7 @@ static int exit_status(int r, const struct errmsg *e)
     log_msg(LOG_ERR, "%s", errmsg_format(e, &text) ? e->text : buf_str(&text));
     switch (r) {
     case GUARDIAN_E_CONFIG:
+        turn_away(TURN_AWAY_MS);
         return EX_CONFIG;
     case GUARDIAN_E_LOCKED:
         return EX_TEMPFAIL;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -45,6 +46,28 @@ static int check_peer(int fd, bool activated, bool *ret_unseparated,
     return 0;
 }
 
+/* While we could not start, the daemon gave up connections and made others. */
+static bool is_gone(int conn)
+{
+    struct pollfd p = { .fd = conn, .events = POLLRDHUP };
+
+    return poll(&p, 1, 0) > 0;
+}
+
+static int accept_living(int fd)
+{
+    for (;;) {
+        int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+        if (conn < 0 && errno != EINTR)
+            return -errno;
+        if (conn >= 0 && !is_gone(conn))
+            return conn;
+        if (conn >= 0)
+            close(conn);
+    }
+}
+
 /* The one socket that systemd handed over, connected or listening. */
 static int take_activated(int *ret_fd, struct errmsg *reterr)
 {
@@ -63,11 +86,9 @@ static int take_activated(int *ret_fd, struct errmsg *reterr)
                     "the activated socket is no Unix socket of sequential "
                     "packets");
     (void)sd_notify(0, "READY=1");
-    do
-        conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-    while (conn < 0 && errno == EINTR);
+    conn = accept_living(fd);
     if (conn < 0)
-        return fail(reterr, -errno, "accept failed");
+        return fail(reterr, conn, "accept failed");
     *ret_fd = conn;
     return 0;
 }

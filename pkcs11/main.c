@@ -14,6 +14,7 @@
 #include "base/confine.h"
 #include "base/log.h"
 #include "base/settings.h"
+#include "base/turn-away.h"
 #include "pkcs11/connection.h"
 #include "pkcs11/init.h"
 #include "pkcs11/supervise.h"
@@ -101,6 +102,13 @@ static int say(const struct errmsg *why, int code)
     return code;
 }
 
+static int say_config(const struct errmsg *why)
+{
+    (void)say(why, EX_CONFIG);
+    turn_away(TURN_AWAY_MS);
+    return EX_CONFIG;
+}
+
 static int run(const struct options *options)
 {
     CLEANUP_SETTINGS struct settings *settings = NULL;
@@ -112,12 +120,12 @@ static int run(const struct options *options)
     if (confine_process(&why))
         return say(&why, EX_OSERR);
     if (settings_load(options->config_dir, &settings, &why))
-        return say(&why, EX_CONFIG);
+        return say_config(&why);
     token = settings_token(settings, options->name);
     if (!token) {
         errmsg_set_at(&why, options->config_dir, 0, "there is no [Token %s]",
                       options->name);
-        return say(&why, EX_CONFIG);
+        return say_config(&why);
     }
     if (connection_take(options->fd, &connection, &unseparated, &why))
         return say(&why, EX_NOPERM);

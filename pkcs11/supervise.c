@@ -17,6 +17,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <syslog.h>
 #include <time.h>
 
@@ -306,6 +307,16 @@ static void describe_exit(int status, char *ret, size_t size)
                        WEXITSTATUS(status));
 }
 
+/* A token that needs a new start gets it by the daemon's next connection, which
+ * is at once. A module that crashes is a failure, and systemd waits. */
+static int exit_code(int status)
+{
+    if (WIFEXITED(status) && (WEXITSTATUS(status) == WORKER_EXIT_LADDER ||
+                              WEXITSTATUS(status) == WORKER_EXIT_LATE))
+        return EX_TEMPFAIL;
+    return 1;
+}
+
 /* Died without a word while starting. */
 static void on_stillborn(struct supervisor *v, struct child *c, int status)
 {
@@ -350,7 +361,7 @@ static int on_exit_of(struct supervisor *v, pid_t pid, int status)
     }
     describe_exit(status, text, sizeof(text));
     log_msg(LOG_ERR, "token %s: %s; starting anew", v->token->name, text);
-    return 1;
+    return exit_code(status);
 }
 
 static int on_signal(struct supervisor *v)

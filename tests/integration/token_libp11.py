@@ -122,7 +122,7 @@ def every_doubt_ends_in_a_new_process(p):
         must(h.sign("a", "ES256", DATA))
         p.rules("C_Sign rv=0xb3 count=1")
         says(h.sign("a", "ES256", DATA), "FAILED", "SESSION_HANDLE_INVALID")
-        equal(h.wait(), 1, "exit code")
+        equal(h.wait(), 75, "exit code")
     p.rules()
     with start(p) as h:
         must(h.sign("a", "ES256", DATA))

@@ -5,6 +5,7 @@ workers hold, socket activation, Pin=ask."""
 import contextlib
 import os
 import pathlib
+import signal
 import socket
 import struct
 import subprocess
@@ -254,6 +255,34 @@ def an_activated_socket_is_served(p):
         sock.close()
 
 
+def connections_given_up_are_passed_over(p):
+    """What the daemon left in the queue while the helper could not start."""
+    with activated(p) as (process, path):
+        os.kill(process.pid, signal.SIGSTOP)
+        given_up = connect(path)
+        given_up.send(request("STATUS", 1))
+        given_up.close()
+        connect(path).close()
+        sock = connect(path)
+        os.kill(process.pid, signal.SIGCONT)
+        equal(ask(sock), "OK", "status")
+        sock.close()
+        equal(process.wait(5), 0, "exit code")
+
+
+def a_bad_configuration_turns_away_who_waits(p):
+    """Else systemd would start the helper again at once, for ever."""
+    for text in ("[Tokn t]\n", ""):
+        with activated(p) as (process, path):
+            os.kill(process.pid, signal.SIGSTOP)
+            (p.config / "guardian.conf").write_text(text)
+            waiting = connect(path)
+            os.kill(process.pid, signal.SIGCONT)
+            equal(waiting.recv(1), b"", f"{text!r}: to who waits")
+            equal(connect(path).recv(1), b"", f"{text!r}: to who comes")
+            equal(process.wait(10), 78, f"{text!r}: exit code")
+
+
 def strangers_are_refused(p):
     for options in ((), ("--accept",)):
         with activated(p, *options) as (_, path):
@@ -340,7 +369,8 @@ TESTS = [what_is_no_request_ends_its_connection,
          workers_hold_no_more_than_they_need,
          the_environment_is_what_the_settings_say,
          swappable_secrets_are_refused, the_command_line_is_checked,
-         an_activated_socket_is_served, strangers_are_refused,
+         an_activated_socket_is_served, connections_given_up_are_passed_over,
+         a_bad_configuration_turns_away_who_waits, strangers_are_refused,
          a_person_is_asked_for_the_pin]
 
 if __name__ == "__main__":
