@@ -104,6 +104,20 @@ static int helper_exec(const char *program, char *const argv[], int fd,
     return -r;
 }
 
+/* Its unit does not let the daemon execute anything. */
+static void cannot_start(const char *program, int error, const char *name,
+                         struct errmsg *reterr)
+{
+    if (error == EACCES || error == EPERM)
+        errmsg_set(reterr,
+                   "cannot start %s: %s; under systemd a token has a unit of "
+                   "its own: set HelperSocket=, enable "
+                   "acme-guardian-token@%s.socket",
+                   program, strerror(error), name);
+    else
+        errmsg_set(reterr, "cannot start %s: %s", program, strerror(error));
+}
+
 int helper_spawn(const char *program, const char *config_dir, const char *name,
                  int *ret_fd, pid_t *ret_pid, struct errmsg *reterr)
 {
@@ -130,7 +144,7 @@ int helper_spawn(const char *program, const char *config_dir, const char *name,
                                      config, token, NULL },
                     theirs, ret_pid);
     if (r) {
-        errmsg_set(reterr, "cannot start %s: %s", program, strerror(-r));
+        cannot_start(program, -r, name, reterr);
         return r;
     }
     *ret_fd = TAKE_FD(ours);

@@ -482,7 +482,10 @@ static void token_disconnect(struct token *t, const char *why)
     close(t->fd);
     t->fd = -1;
     if (!t->answered || strcmp(t->state, "ok") == 0) {
-        (void)snprintf(text, sizeof(text), "lost the token helper: %s", why);
+        (void)snprintf(text, sizeof(text), "lost the token helper: %s%s", why,
+                       t->o.settings->helper_socket
+                           ? " (the journal of its unit may say why)"
+                           : "");
         if (!t->stopping)
             token_set_state(t, "unreachable", text);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -292,6 +293,45 @@ static void test_a_signature_is_not_asked_a_third_time(void **state)
     assert_int_equal(f.signs, 2);
 }
 
+static void test_where_to_look_is_told_when_the_helper_goes(void **state)
+{
+    (void)state;
+    f.behaviour = HANG_UP_ALL;
+    helper_listen();
+    token_start(f.token);
+    ask(TOKEN_OP_SIGN);
+    run_until(&f.answers, 1);
+    assert_non_null(strstr(token_state_text(f.token), "it went away"));
+    assert_non_null(strstr(token_state_text(f.token), "journal"));
+}
+
+/* NoExecPaths= of the unit. */
+static void test_a_helper_that_may_not_be_started_is_told(void **state)
+{
+    char path[sizeof(f.path) + 8];
+    int fd;
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s.helper", f.path);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    token_free(f.token);
+    f.settings.helper_socket = NULL;
+    assert_int_equal(token_new(&(struct token_options){ .event = f.event,
+                                                        .settings = &f.settings,
+                                                        .config_dir = "/",
+                                                        .helper = path },
+                               &f.token),
+                     0);
+    token_start(f.token);
+    (void)unlink(path);
+    assert_string_equal(token_state(f.token), "unreachable");
+    assert_non_null(strstr(token_state_text(f.token), "Permission denied"));
+    assert_non_null(strstr(token_state_text(f.token), "HelperSocket="));
+    assert_non_null(strstr(token_state_text(f.token), "token@hsm.socket"));
+}
+
 static void test_a_key_is_not_made_twice(void **state)
 {
     (void)state;
@@ -399,6 +439,8 @@ int main(void)
         TOKEN_TEST(test_a_signature_is_asked_once_more_of_a_new_helper),
         TOKEN_TEST(test_a_signature_is_not_asked_a_third_time),
         TOKEN_TEST(test_a_key_is_not_made_twice),
+        TOKEN_TEST(test_where_to_look_is_told_when_the_helper_goes),
+        TOKEN_TEST(test_a_helper_that_may_not_be_started_is_told),
         TOKEN_TEST(test_a_reply_that_breaks_the_protocol_ends_the_helper),
         TOKEN_TEST(test_a_token_that_does_not_work_is_told_and_asked_again),
         TOKEN_TEST(test_without_a_helper_nobody_waits_for_long),
