@@ -70,8 +70,13 @@ ADMIN_METHOD(admin_on_audit_take_first_key)
     CLEANUP_WIPE(wipe_answer, answer);
     int r;
 
-    if (!params_take(call, parameters, NULL, 0) ||
-        !admin_begin(g, call, &(struct admin_subject){ 0 }))
+    if (!params_take(call, parameters, NULL, 0))
+        return;
+    if (varlink_call_is_oneway(call)) {
+        varlink_error_invalid_parameter(call, "oneway");
+        return;
+    }
+    if (!admin_begin(g, call, &(struct admin_subject){ 0 }))
         return;
     r = audit_take_first_key(g->audit, key);
     if (r == -ENOENT) {

@@ -207,6 +207,11 @@ bool varlink_call_wants_more(const struct varlink_call *c)
     return c->more;
 }
 
+bool varlink_call_is_oneway(const struct varlink_call *c)
+{
+    return c->oneway;
+}
+
 void *varlink_call_conn_data(const struct varlink_call *c)
 {
     return c->conn->data;

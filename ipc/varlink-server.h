@@ -117,6 +117,9 @@ const struct peer *varlink_call_peer(const struct varlink_call *c);
 const char *varlink_call_instance(const struct varlink_call *c);
 const char *varlink_call_method(const struct varlink_call *c); /* full name */
 bool varlink_call_wants_more(const struct varlink_call *c);
+/* varlink_call_is_oneway() - "oneway": the answer will be swallowed. What gives
+ * something out once must not do it then. */
+bool varlink_call_is_oneway(const struct varlink_call *c);
 /* A per-connection slot for the interface's owner, freed by @free_fn. */
 void *varlink_call_conn_data(const struct varlink_call *c);
 void varlink_call_set_conn_data(struct varlink_call *c, void *data,
