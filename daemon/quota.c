@@ -35,6 +35,7 @@ struct rule {
 struct recent {
     const struct rule *rule;
     uint64_t time_ms;
+    unsigned retries;
     uint8_t hash[HASH_LEN];
 };
 
@@ -214,18 +215,25 @@ static struct recent *find_recent(struct quota *q, const struct rule *rule,
     return NULL;
 }
 
-static void remember(struct quota *q, const struct rule *rule, uint64_t now_ms,
+static bool is_retry(const struct recent *r)
+{
+    return r && r->retries < QUOTA_RETRIES_MAX;
+}
+
+/* In the place of @known, or of the oldest. */
+static void remember(struct quota *q, struct recent *known,
+                     const struct rule *rule, uint64_t now_ms,
                      const uint8_t *hash)
 {
     struct recent *set = set_of(q, hash);
-    struct recent *oldest = set;
+    struct recent *place = known ? known : set;
 
-    for (size_t i = 1; i < N_WAYS; i++) {
-        if (set[i].time_ms < oldest->time_ms)
-            oldest = &set[i];
+    for (size_t i = 1; !known && i < N_WAYS; i++) {
+        if (set[i].time_ms < place->time_ms)
+            place = &set[i];
     }
-    *oldest = (struct recent){ .rule = rule, .time_ms = now_ms };
-    memcpy(oldest->hash, hash, HASH_LEN);
+    *place = (struct recent){ .rule = rule, .time_ms = now_ms };
+    memcpy(place->hash, hash, HASH_LEN);
 }
 
 bool quota_allows(struct quota *q, const char *rule_id, unsigned limit,
@@ -235,18 +243,23 @@ bool quota_allows(struct quota *q, const char *rule_id, unsigned limit,
 
     if (!rule || rule->used < limit)
         return limit > 0;
-    return find_recent(q, rule, now_ms, payload_sha256) != NULL;
+    return is_retry(find_recent(q, rule, now_ms, payload_sha256));
 }
 
 int quota_count(struct quota *q, const char *rule_id, uint64_t now_ms,
                 const uint8_t payload_sha256[static 32])
 {
     struct rule *rule = find(q, rule_id, now_ms);
+    struct recent *known = NULL;
     uint32_t second = second_of(now_ms) + 1;
     int r;
 
-    if (rule && find_recent(q, rule, now_ms, payload_sha256))
+    if (rule)
+        known = find_recent(q, rule, now_ms, payload_sha256);
+    if (is_retry(known)) {
+        known->retries++;
         return 0;
+    }
     if (!rule) {
         r = add_rule(q, rule_id, second - 1, &rule);
         if (r)
@@ -261,7 +274,7 @@ int quota_count(struct quota *q, const char *rule_id, uint64_t now_ms,
     }
     tick_at(rule, rule->n - 1)->orders++;
     rule->used++;
-    remember(q, rule, now_ms, payload_sha256);
+    remember(q, known, rule, now_ms, payload_sha256);
     return 0;
 }
 

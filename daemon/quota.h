@@ -13,14 +13,16 @@
  * forgets an order and never holds one for more than a day.
  *
  * A payload signed again within QUOTA_RETRY_MS is the same order (a client
- * repeats it after badNonce): it counts once and is allowed at the limit too.
- * Of all rule sets together some 2000 such payloads are remembered; beyond that
- * a retry counts as another order.
+ * repeats it after badNonce): it counts once and is allowed at the limit too,
+ * QUOTA_RETRIES_MAX times; the next counts as another order, since the CA may
+ * have taken each of them for one. Of all rule sets together some 2000 such
+ * payloads are remembered; beyond that a retry counts as another order.
  *
  * Memory: 8 octets for each second in which a rule set ordered, at most a day.
  */
 
 #define QUOTA_RETRY_MS 60000
+#define QUOTA_RETRIES_MAX 10
 #define QUOTA_DAY_MS (24 * 3600 * 1000)
 
 struct quota;

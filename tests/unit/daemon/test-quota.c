@@ -121,6 +121,29 @@ static void test_retry_of_a_payload_counts_once_for_a_minute(void **state)
     assert_int_equal(quota_used(q, "r", START + 60000), 2);
 }
 
+static void test_retries_beyond_ten_count_again(void **state)
+{
+    struct quota *q = *state;
+
+    for (unsigned i = 0; i <= 10; i++) {
+        assert_true(quota_allows(q, "r", 1, START + i, payload(7)));
+        count(q, "r", START + i, 7);
+    }
+    assert_int_equal(quota_used(q, "r", START + 10), 1);
+    assert_false(quota_allows(q, "r", 1, START + 11, payload(7)));
+    assert_true(quota_allows(q, "r", 2, START + 11, payload(7)));
+
+    /* The next is another order, with a minute and ten retries of its own. */
+    count(q, "r", START + 11, 7);
+    assert_int_equal(quota_used(q, "r", START + 11), 2);
+    for (unsigned i = 0; i < 10; i++) {
+        assert_true(quota_allows(q, "r", 2, START + 60010, payload(7)));
+        count(q, "r", START + 60010, 7);
+    }
+    assert_int_equal(quota_used(q, "r", START + 60010), 2);
+    assert_false(quota_allows(q, "r", 2, START + 60010, payload(7)));
+}
+
 static void test_clock_set_back_forgets_nothing(void **state)
 {
     struct quota *q = *state;
@@ -180,6 +203,7 @@ int main(void)
         WITH_QUOTA(test_day_slides),
         WITH_QUOTA(test_retry_after_ends_when_it_says),
         WITH_QUOTA(test_retry_of_a_payload_counts_once_for_a_minute),
+        WITH_QUOTA(test_retries_beyond_ten_count_again),
         WITH_QUOTA(test_clock_set_back_forgets_nothing),
         WITH_QUOTA(test_clock_set_back_holds_for_a_day_at_most),
         WITH_QUOTA(test_many_orders_over_many_seconds_are_all_counted),
