@@ -36,21 +36,22 @@ static int give_to(int fd, uid_t uid, gid_t gid)
 }
 
 /* Tried first: what is there need not be readable to us. */
-static int make_one(const char *path, mode_t mode)
+static int make_one(const char *path, bool last)
 {
     CLEANUP_FREE char *above = NULL;
     CLEANUP_FD int above_fd = -1;
     CLEANUP_FD int fd = -1;
     struct stat st;
 
-    if (mkdir(path, mode) < 0)
+    if (mkdir(path, 0700) < 0)
         return errno == EEXIST ? 0 : -errno;
     if (asprintf(&above, "%s/..", path) < 0)
         return -ENOMEM;
     above_fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (above_fd < 0 || fd < 0 || fstat(above_fd, &st) < 0 ||
-        fchmod(fd, mode) < 0 || give_to(fd, st.st_uid, st.st_gid) < 0)
+        fchmod(fd, last ? 0700 : st.st_mode & 0755) < 0 ||
+        give_to(fd, st.st_uid, st.st_gid) < 0)
         return -errno;
     return fsync(above_fd) < 0 ? -errno : 0;
 }
@@ -67,7 +68,7 @@ static int make_all(char *path)
         if (path[i] != '/' && path[i] != '\0')
             continue;
         path[i] = '\0';
-        r = make_one(path, i == len ? 0700 : 0755);
+        r = make_one(path, i == len);
         if (i < len)
             path[i] = '/';
     }

@@ -20,9 +20,10 @@ struct sealed_dir {
 };
 
 /**
- * sealed_dir_make() - the directory, mode 0700, and those above it, 0755
+ * sealed_dir_make() - the directory, mode 0700, and those above it
  *
- * Run as root, what is made goes to the owner of the directory above.
+ * Those above it are no more open than what they are made in. Run as root, what
+ * is made goes to the owner of the directory above.
  *
  * Return: 0, also if it is there; negative errno.
  */

@@ -284,6 +284,9 @@ static void test_the_record_is_private_and_holds_no_pin(void **state)
     assert_null(memmem(text, sizeof(text), "wrong", 5));
     assert_int_equal(stat(p->store, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0700);
+    snprintf(path, sizeof(path), "%s/a", p->dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700); /* as the folder above it */
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
