@@ -71,6 +71,7 @@
     X(ORDERS_PER_DAY, STATE, "orders-per-day")                                 \
     /* the daemon's state */                                                   \
     X(SUSPENDED, STATE, "suspended")                                           \
+    X(REQUESTS_PER_MINUTE, STATE, "requests-per-minute")                       \
     X(UNKNOWN_ACCOUNT, DENIED, "unknown-account")                              \
     X(ACCOUNT_NOT_READY, STATE, "account-not-ready")                           \
     X(KEY_CHANGED, STATE, "key-changed")                                       \

@@ -15,10 +15,11 @@
 /* Every key of guardian.conf(5); tests/docs compares this with the man page. */
 const struct config_schema settings_schema[] = {
     { "Guardian", false,
-      (const char *const[]){
-          "StateDirectory", "LogDirectory", "ClientSocket", "AdminSocket",
-          "AllowSwappableSecrets", "ConnectionsPerUser", "RequestsPerUser",
-          "AuditSync", "AuditMaxSize", "AuditKeep", "AuditReserve", NULL } },
+      (const char *const[]){ "StateDirectory", "LogDirectory", "ClientSocket",
+                             "AdminSocket", "AllowSwappableSecrets",
+                             "ConnectionsPerUser", "RequestsPerUser",
+                             "RequestsPerMinute", "AuditSync", "AuditMaxSize",
+                             "AuditKeep", "AuditReserve", NULL } },
     { "Roles", false,
       (const char *const[]){ "AdminUser", "AdminGroup", "OpsUser", "OpsGroup",
                              "MonitorUser", "MonitorGroup", NULL } },
@@ -65,6 +66,9 @@ static int read_guardian(struct settings *st, const struct config_section *s,
     if (r == 0)
         r = settings_get_unsigned(s, "RequestsPerUser", 1, 65536,
                                   &st->requests_per_user, reterr);
+    if (r == 0)
+        r = settings_get_unsigned(s, "RequestsPerMinute", 1, 10000000,
+                                  &st->requests_per_minute, reterr);
     if (r == 0)
         r = settings_get_word(s, "AuditSync", syncs, &sync, reterr);
     if (r == 0)
@@ -245,6 +249,7 @@ static int set_defaults(struct settings *st, const char *dir)
 
     st->connections_per_user = 64;
     st->requests_per_user = 64;
+    st->requests_per_minute = 1800;
     st->audit_sync = SETTINGS_SYNC_INTERVAL;
     st->audit_max_size = 64ULL << 20;
     st->audit_keep = 30;

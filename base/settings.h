@@ -79,6 +79,7 @@ struct settings {
     bool allow_swappable;          /* AllowSwappableSecrets= */
     unsigned connections_per_user; /* ConnectionsPerUser=, default 64 */
     unsigned requests_per_user;    /* RequestsPerUser=, default 64 */
+    unsigned requests_per_minute;  /* RequestsPerMinute=, default 1800 */
     enum settings_audit_sync audit_sync;
     uint64_t audit_max_size; /* AuditMaxSize=, default 64M */
     unsigned audit_keep;     /* AuditKeep=, rotated files kept, default 30 */

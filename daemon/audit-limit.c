@@ -3,18 +3,6 @@
 
 #include "daemon/audit.h"
 
-/* A token costs @every_ms; at most @burst are there. */
-static bool bucket_take(struct audit_bucket *b, uint64_t now_ms, uint64_t burst,
-                        uint64_t every_ms)
-{
-    uint64_t full = b->full_ms > now_ms ? b->full_ms : now_ms;
-
-    if (full + every_ms > now_ms + burst * every_ms)
-        return false;
-    b->full_ms = full + every_ms;
-    return true;
-}
-
 /* The uid's entry; a new one takes the place of the one unused for longest. */
 static size_t find(struct audit_limit *l, uid_t uid, uint64_t now_ms)
 {
@@ -29,7 +17,7 @@ static size_t find(struct audit_limit *l, uid_t uid, uint64_t now_ms)
             oldest = i;
     }
     l->others += l->uids[oldest].count;
-    l->uids[oldest].bucket = (struct audit_bucket){ 0 };
+    l->uids[oldest].bucket = (struct bucket){ 0 };
     l->uids[oldest].seen_ms = now_ms;
     l->uids[oldest].count = 0;
     l->uids[oldest].uid = uid;

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/bucket.h"
+
 /*
  * How many refusals may be written (daemon/audit.h has the numbers), and how
  * many were not. A bounded table: of many uids, those not seen for longest are
@@ -13,14 +15,10 @@
 
 #define AUDIT_LIMIT_UIDS 256
 
-struct audit_bucket {
-    uint64_t full_ms; /* when all tokens are there again */
-};
-
 struct audit_limit {
-    struct audit_bucket all;
+    struct bucket all; /* in ms */
     struct {
-        struct audit_bucket bucket;
+        struct bucket bucket;
         uint64_t seen_ms; /* 0: unused */
         uint64_t count;   /* not written */
         uid_t uid;

@@ -99,6 +99,24 @@ static int decide_count(const struct decision *d)
                        d->payload_sha256);
 }
 
+/* Only what would be granted counts: refusals have a limit of their own. */
+static int decide_rate(struct decision *d, struct refusal *ret_refusal)
+{
+    struct guardian *g = d->guardian;
+    struct timespec now;
+    uint64_t wait_ms;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    wait_ms = grant_limit_take(&g->grants, d->in.peer->uid,
+                               (uint64_t)now.tv_sec * 1000000 +
+                                   (uint64_t)now.tv_nsec / 1000);
+    if (wait_ms == 0)
+        return 0;
+    d->retry_after_ms = wait_ms;
+    return refuse(ret_refusal, REASON_REQUESTS_PER_MINUTE, "%s",
+                  "too many requests of this user");
+}
+
 static int decide_policy(struct decision *d, struct refusal *ret_refusal)
 {
     const struct guardian *g = d->guardian;
@@ -172,6 +190,8 @@ static int decide_judge(struct decision *d, struct refusal *ret_refusal)
         r = decide_key(d, ret_refusal);
     if (r == 0)
         r = decide_policy(d, ret_refusal);
+    if (r == 0)
+        r = decide_rate(d, ret_refusal);
     if (r == 0)
         r = decision_write(d, ret_refusal);
     return r ? r : decide_count(d);

@@ -193,6 +193,7 @@ static int guardian_load_settings(struct guardian *g, struct errmsg *reterr)
     if (settings_load(g->options.config_dir, &g->settings, reterr) ||
         secrets_init(g->settings->allow_swappable, reterr))
         return GUARDIAN_E_CONFIG;
+    g->grants.per_minute = g->settings->requests_per_minute;
     r = sd_event_new(&g->event);
     return r < 0 ? r : 0;
 }

@@ -6,6 +6,7 @@
 #include "base/settings.h"
 #include "daemon/accounts.h"
 #include "daemon/audit.h"
+#include "daemon/grant-limit.h"
 #include "daemon/log-limit.h"
 #include "daemon/names.h"
 #include "daemon/roles.h"
@@ -48,6 +49,7 @@ struct guardian {
     struct errmsg policy_error; /* of the last attempt; empty: it was good */
     int64_t policy_loaded_s;
     struct quota *quota;
+    struct grant_limit grants;
     struct sha256 *sha256;
 
     struct audit *audit;       /* NULL: see audit_error */

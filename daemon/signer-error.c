@@ -82,7 +82,8 @@ static int format_error(const struct decide_outcome *o, const char **ret_name,
         *ret_name = SIGNER_INTERFACE ".Busy";
         return format_retry(o, b);
     }
-    if (o->reason == REASON_ORDERS_PER_DAY) {
+    if (o->reason == REASON_ORDERS_PER_DAY ||
+        o->reason == REASON_REQUESTS_PER_MINUTE) {
         *ret_name = SIGNER_INTERFACE ".RateLimited";
         return format_retry(o, b);
     }

@@ -126,6 +126,7 @@ ClientSocket={self.client}
 AdminSocket={self.admin}
 AllowSwappableSecrets=yes
 AuditReserve=64K
+RequestsPerMinute=10000000
 [Roles]
 OpsUser={OPS}
 MonitorUser={MONITOR}
@@ -423,6 +424,26 @@ def test_orders_per_day_hold_across_a_restart(g):
         expect_error(got, "RateLimited")
         L.expect(86000000 < got[1]["retryAfterMs"] <= 86401000, str(got))
         g.restart()
+
+
+@with_guardian()
+def test_requests_per_minute_are_limited_for_a_user(g):
+    g.configure(g.conf.replace("Minute=10000000", "Minute=2"))
+    g.restart()
+    for _ in range(2):
+        error, answer = g.sign_input(CLIENT, g.order("example.com"))
+        L.expect(not error, f"{error} {answer}")
+    got = g.sign_input(CLIENT, g.order("example.com"))
+    expect_error(got, "RateLimited")
+    L.expect(0 < got[1]["retryAfterMs"] <= 30001, str(got))
+    error, answer = g.sign_input(OTHER, g.order("other.example.com"))
+    L.expect(not error, f"another user: {error} {answer}")
+    lines = [x for x in g.audit_lines() if x.get("operation") == "order"]
+    L.expect([x["verdict"] for x in lines] ==
+             ["allowed", "allowed", "refused", "allowed"], str(lines))
+    L.expect(lines[2]["reason"] == "requests-per-minute", str(lines[2]))
+    size = len(json.dumps(lines[0], separators=(",", ":")))
+    L.expect(400 < size < 1000, f"a line has {size} bytes")
 
 
 @with_guardian()

@@ -73,6 +73,7 @@ static int setup(void **state)
     f.g.accounts = (struct accounts){ f.accounts, 1 };
     f.g.audit = (struct audit *)&an_audit_log;
     f.g.audit_tried_ms = UINT64_MAX / 2; /* not opened again */
+    f.g.grants.per_minute = 1000;
     f.gids[0] = 1000;
     f.peer =
         (struct peer){ .uid = 1000, .gid = 1000, .gids = f.gids, .n_gids = 1 };
@@ -285,6 +286,26 @@ static void test_orders_are_counted(void **state)
                         "signed");
 }
 
+static void test_grants_of_a_uid_are_limited(void **state)
+{
+    static const char fetch[] = HEADER("https://ca.example/order/1");
+
+    (void)state;
+    f.g.grants.per_minute = 2;
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(ask(fetch, "{"), "bad-json");
+    assert_string_equal(ask(fetch, ""), "signed");
+    assert_string_equal(ask(fetch, ""), "signed");
+    assert_string_equal(ask(fetch, ""), "requests-per-minute");
+    assert_true(f.retry_after_ms > 0 && f.retry_after_ms <= 30001);
+    assert_int_equal(fakes.lines, 2);
+    assert_int_equal(fakes.asked, 2);
+    assert_string_equal(fakes.verdict, "refused");
+    /* What is refused anyway is refused for what it is. */
+    assert_string_equal(ask(ORDER_HEADER, ORDER("evil.example")),
+                        "identifier-not-allowed");
+}
+
 static void test_without_an_audit_log_nothing_is_signed(void **state)
 {
     (void)state;
@@ -390,6 +411,7 @@ int main(void)
         DECIDE_TEST(test_an_account_without_a_directory_is_refused),
         DECIDE_TEST(test_a_stale_key_is_refused_where_it_matters),
         DECIDE_TEST(test_orders_are_counted),
+        DECIDE_TEST(test_grants_of_a_uid_are_limited),
         DECIDE_TEST(test_without_an_audit_log_nothing_is_signed),
         DECIDE_TEST(test_what_cannot_be_written_is_not_signed),
         DECIDE_TEST(test_what_is_not_on_disk_does_not_leave),
