@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/array.h"
+
 /* gcc 12 takes a write to one array of a config for one that may overwrite the
  * pointer to another, and calls that one lost. Clang has no such warning. */
 #if defined(__GNUC__) && !defined(__clang__)
@@ -35,25 +37,17 @@ struct reader {
     struct errmsg *reterr;
 };
 
-/* The array with room for one more than its @n items, or NULL. It doubles at
- * powers of two. */
-static void *grown(void *array, size_t n, size_t item)
-{
-    if (n & (n - 1))
-        return array;
-    return reallocarray(array, n ? n * 2 : 1, item);
-}
-
 static int add_section(struct config *c, const struct config_section *section)
 {
     struct config_section *sections =
-        grown(c->sections, c->n_sections, sizeof(*sections));
+        array_grown(c->sections, c->n_sections, sizeof(*sections));
     size_t *first_entry;
 
     if (!sections)
         return -ENOMEM;
     c->sections = sections;
-    first_entry = grown(c->first_entry, c->n_sections, sizeof(*first_entry));
+    first_entry =
+        array_grown(c->first_entry, c->n_sections, sizeof(*first_entry));
     if (!first_entry)
         return -ENOMEM;
     c->first_entry = first_entry;
@@ -65,7 +59,7 @@ static int add_section(struct config *c, const struct config_section *section)
 static int add_entry(struct config *c, const struct config_entry *entry)
 {
     struct config_entry *entries =
-        grown(c->entries, c->n_entries, sizeof(*entries));
+        array_grown(c->entries, c->n_entries, sizeof(*entries));
 
     if (!entries)
         return -ENOMEM;

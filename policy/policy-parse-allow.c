@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "acme/dns-name.h"
+#include "base/array.h"
 #include "base/settings.h"
 #include "policy/policy-parse.h"
 #include "policy/suffix.h"
@@ -102,8 +103,8 @@ static int add_address(const char *word, unsigned line, void *userdata)
     struct policy_section *s = userdata;
     struct policy_ruleset *rs = s->rs;
     struct address_range range = { 0 };
+    struct address_range *ranges;
     struct refusal why = { 0 };
-    int r;
 
     if (address_range_read(word, &range, &why)) {
         errmsg_set_at(s->reterr, s->section->file, line,
@@ -112,9 +113,10 @@ static int add_address(const char *word, unsigned line, void *userdata)
                       word, why.detail);
         return POLICY_E_INVALID;
     }
-    r = policy_grow((void **)&rs->ranges, rs->n_ranges, sizeof(range));
-    if (r)
-        return r;
+    ranges = array_grown(rs->ranges, rs->n_ranges, sizeof(range));
+    if (!ranges)
+        return -ENOMEM;
+    rs->ranges = ranges;
     rs->ranges[rs->n_ranges++] = range;
     return 0;
 }

@@ -8,35 +8,23 @@
 #include <string.h>
 
 #include "acme/dns-name.h"
+#include "base/array.h"
 #include "policy/ruleset.h"
 
-/* gcc 12 loses sight of what policy_grow() has put into its caller's array, and
- * calls it leaked. Clang has no such warning. */
+/* gcc 12 loses sight of what array_grown() has given to its caller, and calls
+ * it leaked. Clang has no such warning. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
 #endif
 
-int policy_grow(void **array, size_t n, size_t item)
-{
-    void *more;
-
-    if (n & (n - 1))
-        return 0;
-    more = reallocarray(*array, n ? n * 2 : 1, item);
-    if (!more)
-        return -ENOMEM;
-    *array = more;
-    return 0;
-}
-
 int policy_words_add(struct policy_words *words, const char *word)
 {
+    char **items = array_grown(words->items, words->n, sizeof(*items));
     char *copy;
-    int r;
 
-    r = policy_grow((void **)&words->items, words->n, sizeof(copy));
-    if (r)
-        return r;
+    if (!items)
+        return -ENOMEM;
+    words->items = items;
     copy = strdup(word);
     if (!copy)
         return -ENOMEM;
@@ -47,12 +35,12 @@ int policy_words_add(struct policy_words *words, const char *word)
 int policy_ids_add(struct policy_ids *ids, const char *word, bool numeric,
                    uint32_t id)
 {
+    struct policy_id *items = array_grown(ids->items, ids->n, sizeof(*items));
     char *copy;
-    int r;
 
-    r = policy_grow((void **)&ids->items, ids->n, sizeof(*ids->items));
-    if (r)
-        return r;
+    if (!items)
+        return -ENOMEM;
+    ids->items = items;
     copy = strdup(word);
     if (!copy)
         return -ENOMEM;
@@ -202,16 +190,19 @@ static int make_id(struct policy_set *set, struct policy_ruleset *rs)
 
 int policy_set_add(struct policy_set *set, struct policy_ruleset *rs)
 {
+    struct policy_ruleset **rulesets;
     int r;
 
     if (set->n_rulesets >= UINT32_MAX / 2)
         return -E2BIG;
     r = make_id(set, rs);
-    if (r == 0)
-        r = policy_grow((void **)&set->rulesets, set->n_rulesets,
-                        sizeof(struct policy_ruleset *));
     if (r)
         return r;
+    rulesets = array_grown(set->rulesets, set->n_rulesets,
+                           sizeof(struct policy_ruleset *));
+    if (!rulesets)
+        return -ENOMEM;
+    set->rulesets = rulesets;
     set->rulesets[set->n_rulesets++] = rs;
     set->n_names += policy_n_names(rs) + rs->n_ranges;
     return 0;

@@ -94,10 +94,6 @@ struct policy_ruleset *policy_ruleset_free(struct policy_ruleset *rs);
 DEFINE_CLEANUP(struct policy_ruleset *, policy_ruleset_free)
 #define CLEANUP_RULESET CLEANUP(policy_ruleset_free_p)
 
-/* policy_grow() - room for one more than @n items in an array that only grows
- * by this; it doubles at powers of two. Return: 0; -ENOMEM. */
-int policy_grow(void **array, size_t n, size_t item) MUST_CHECK;
-
 /* policy_words_add() - a copy of @word. Return: 0; -ENOMEM. */
 int policy_words_add(struct policy_words *words, const char *word) MUST_CHECK;
 int policy_ids_add(struct policy_ids *ids, const char *word, bool numeric,
