@@ -182,7 +182,7 @@ static int extension_read(X509_EXTENSION *ext,
     ASN1_VALUE *value = NULL;
     int r;
 
-    r = der_decode(der, it, &value, NULL);
+    r = der_decode(der, it, NULL, &value, NULL);
     if (r < 0)
         return r;
     if (r == REFUSED)

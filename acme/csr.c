@@ -37,35 +37,39 @@ static void extensions_free_p(STACK_OF(X509_EXTENSION) * *extensions)
     sk_X509_EXTENSION_pop_free(*extensions, X509_EXTENSION_free);
 }
 
-static int csr_check_size(struct bytes der, struct refusal *ret_refusal)
+/* OpenSSL keeps the signed part as it came: encoded anew, a DEFAULT spelled out
+ * or an empty optional SET shows. */
+static int request_encode_anew(ASN1_VALUE *value)
+{
+    return i2d_re_X509_REQ_tbs((X509_REQ *)value, NULL);
+}
+
+static int certificate_encode_anew(ASN1_VALUE *value)
+{
+    return i2d_re_X509_tbs((X509 *)value, NULL);
+}
+
+static int signed_decode(struct bytes der, const ASN1_ITEM *it,
+                         der_encode_anew_fn anew, ASN1_VALUE **ret,
+                         struct refusal *ret_refusal)
 {
     if (der.len > CSR_MAX)
         return refuse(ret_refusal, REASON_TOO_LARGE, "%zu octets", der.len);
-    return der_check(der, ret_refusal);
+    return der_decode(der, it, anew, ret, ret_refusal);
 }
 
-/* OpenSSL keeps the signed part as it came; made to encode it anew, it must
- * give the same (a DEFAULT spelled out, an empty optional SET). */
 static int csr_decode(struct bytes der, X509_REQ **ret,
                       struct refusal *ret_refusal)
 {
     CLEANUP(req_free_p) X509_REQ *req = NULL;
-    const uint8_t *p = der.data;
-    uint8_t *again = NULL;
-    bool same;
-    int len, r;
+    ASN1_VALUE *value = NULL;
+    int r;
 
-    r = csr_check_size(der, ret_refusal);
+    r = signed_decode(der, ASN1_ITEM_rptr(X509_REQ), request_encode_anew,
+                      &value, ret_refusal);
     if (r)
         return r;
-    req = d2i_X509_REQ(NULL, &p, (long)der.len);
-    len = req && i2d_re_X509_REQ_tbs(req, NULL) > 0 ? i2d_X509_REQ(req, &again)
-                                                    : -1;
-    same = der_same(der, len, again);
-    OPENSSL_free(again);
-    if (!same)
-        return refuse(ret_refusal, REASON_BAD_DER,
-                      "no PKCS#10 request, or encoded otherwise");
+    req = (X509_REQ *)value;
     if (X509_REQ_get_version(req) != X509_REQ_VERSION_1)
         return refuse(ret_refusal, REASON_BAD_DER, "version");
     *ret = TAKE_PTR(req);
@@ -75,24 +79,14 @@ static int csr_decode(struct bytes der, X509_REQ **ret,
 static int certificate_decode(struct bytes der, X509 **ret,
                               struct refusal *ret_refusal)
 {
-    CLEANUP(x509_free_p) X509 *cert = NULL;
-    const uint8_t *p = der.data;
-    uint8_t *again = NULL;
-    bool same;
-    int len, r;
+    ASN1_VALUE *value = NULL;
+    int r;
 
-    r = csr_check_size(der, ret_refusal);
-    if (r)
-        return r;
-    cert = d2i_X509(NULL, &p, (long)der.len);
-    len = cert && i2d_re_X509_tbs(cert, NULL) > 0 ? i2d_X509(cert, &again) : -1;
-    same = der_same(der, len, again);
-    OPENSSL_free(again);
-    if (!same)
-        return refuse(ret_refusal, REASON_BAD_DER,
-                      "no certificate, or encoded otherwise");
-    *ret = TAKE_PTR(cert);
-    return 0;
+    r = signed_decode(der, ASN1_ITEM_rptr(X509), certificate_encode_anew,
+                      &value, ret_refusal);
+    if (r == 0)
+        *ret = (X509 *)value;
+    return r;
 }
 
 /* SHA-2 by name, and no parameters but RSA's NULL (RFC 4055, 5758, 8410). */
@@ -338,7 +332,8 @@ static int csr_read_extensions(const X509_REQ *req, struct csr *csr,
     r = csr_find_extensions(req, &der, ret_refusal);
     if (r || !der.data)
         return r;
-    r = der_decode(der, ASN1_ITEM_rptr(X509_EXTENSIONS), &value, ret_refusal);
+    r = der_decode(der, ASN1_ITEM_rptr(X509_EXTENSIONS), NULL, &value,
+                   ret_refusal);
     if (r)
         return r;
     extensions = (STACK_OF(X509_EXTENSION) *)value;

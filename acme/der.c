@@ -134,8 +134,8 @@ int der_check(struct bytes der, struct refusal *ret_refusal)
     return der_check_members(der, false, 0, ret_refusal);
 }
 
-int der_decode(struct bytes der, const ASN1_ITEM *it, ASN1_VALUE **ret,
-               struct refusal *ret_refusal)
+int der_decode(struct bytes der, const ASN1_ITEM *it, der_encode_anew_fn anew,
+               ASN1_VALUE **ret, struct refusal *ret_refusal)
 {
     const uint8_t *p = der.data;
     uint8_t *again = NULL;
@@ -147,13 +147,16 @@ int der_decode(struct bytes der, const ASN1_ITEM *it, ASN1_VALUE **ret,
     if (r)
         return r;
     value = ASN1_item_d2i(NULL, &p, (long)der.len, it);
-    len = value ? ASN1_item_i2d(value, &again, it) : -1;
+    len = -1;
+    if (value && (!anew || anew(value) > 0))
+        len = ASN1_item_i2d(value, &again, it);
     same = der_same(der, len, again);
     OPENSSL_free(again);
     ERR_clear_error();
     if (!same) {
         ASN1_item_free(value, it);
-        return refuse(ret_refusal, REASON_BAD_DER, "another encoding");
+        return refuse(ret_refusal, REASON_BAD_DER,
+                      "another type, or another encoding");
     }
     *ret = value;
     return 0;

@@ -25,14 +25,19 @@
  */
 int der_check(struct bytes der, struct refusal *ret_refusal) MUST_CHECK;
 
+/* der_encode_anew_fn - makes OpenSSL encode what it would else keep as it came,
+ * such as the signed part of a certificate. Return: <= 0: it cannot. */
+typedef int (*der_encode_anew_fn)(ASN1_VALUE *value);
+
 /**
  * der_decode() - der_check(), decode, and compare what it encodes to
- * @it: the type; free the result with ASN1_item_free()
+ * @it:   the type; free the result with ASN1_item_free()
+ * @anew: called before it is encoded; may be NULL
  *
  * Return: 0; REFUSED (bad-der); -ENOMEM.
  */
-int der_decode(struct bytes der, const ASN1_ITEM *it, ASN1_VALUE **ret,
-               struct refusal *ret_refusal) MUST_CHECK;
+int der_decode(struct bytes der, const ASN1_ITEM *it, der_encode_anew_fn anew,
+               ASN1_VALUE **ret, struct refusal *ret_refusal) MUST_CHECK;
 
 /* der_same() - takes what an i2d function gave: its length and octets. */
 bool der_same(struct bytes der, int len, const uint8_t *data);

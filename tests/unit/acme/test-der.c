@@ -123,7 +123,7 @@ static void test_the_type_must_fit_and_have_no_default_spelled_out(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         ASN1_VALUE *value = NULL;
         struct refusal refusal = { 0 };
-        int r = der_decode(cases[i].der, it, &value, &refusal);
+        int r = der_decode(cases[i].der, it, NULL, &value, &refusal);
 
         assert_outcome(outcome(r, &refusal), cases[i].good ? NULL : "bad-der",
                        "BasicConstraints");
