@@ -5,7 +5,7 @@
 
 #include <libp11.h>
 
-#include "pkcs11/backend.h"
+#include "pkcs11/open-keys.h"
 
 /* What the parts of the libp11 backend share; nobody else includes this. Not
  * named libp11.h, which is the library's own header. */
@@ -26,12 +26,6 @@ struct backend {
 enum token_result libp11_fail(const char *what, struct backend_error *reterr);
 
 /* libp11-key.c */
-enum token_result libp11_session_new(struct backend *b,
-                                     struct backend_session **ret,
-                                     struct backend_error *reterr);
-enum token_result libp11_session_reset(struct backend_session *s,
-                                       struct backend_error *reterr);
-void libp11_session_free(struct backend_session *s);
 enum token_result libp11_list(struct backend_session *s, const char *prefix,
                               uint32_t skip,
                               struct token_key ret_keys[static TOKEN_LIST_MAX],

@@ -12,56 +12,9 @@
 
 #include <openssl/err.h>
 
-#include "pkcs11/evp-signer.h"
 #include "pkcs11/signature.h"
 
-#define SIGNERS_MAX 32
-
 DEFINE_CLEANUP(EVP_PKEY *, EVP_PKEY_free)
-
-struct known_signer {
-    char label[TOKEN_LABEL_MAX + 1];
-    struct evp_signer *signer;
-};
-
-struct backend_session {
-    struct backend *b;
-    struct known_signer signers[SIGNERS_MAX];
-    size_t next; /* is replaced next */
-};
-
-enum token_result libp11_session_new(struct backend *b,
-                                     struct backend_session **ret,
-                                     struct backend_error *reterr)
-{
-    struct backend_session *s = calloc(1, sizeof(*s));
-
-    if (!s)
-        return backend_fail(reterr, TOKEN_S_FULL, BACKEND_CURE_NONE, 0,
-                            "out of memory");
-    s->b = b;
-    *ret = s;
-    return TOKEN_S_OK;
-}
-
-enum token_result libp11_session_reset(struct backend_session *s,
-                                       struct backend_error *reterr)
-{
-    (void)reterr;
-    for (size_t i = 0; i < SIGNERS_MAX; i++) {
-        s->signers[i].signer = evp_signer_free(s->signers[i].signer);
-        s->signers[i].label[0] = '\0';
-    }
-    return TOKEN_S_OK;
-}
-
-void libp11_session_free(struct backend_session *s)
-{
-    if (!s)
-        return;
-    (void)libp11_session_reset(s, NULL);
-    free(s);
-}
 
 /* b->lock is held. */
 static enum token_result enumerate(struct backend *b, PKCS11_KEY **ret,
@@ -154,55 +107,36 @@ static enum token_result find_locked(struct backend *b, const char *label,
     return TOKEN_S_OK;
 }
 
-static enum token_result keep(struct backend_session *s, const char *label,
-                              EVP_PKEY *pkey, struct evp_signer **ret,
-                              struct backend_error *reterr)
-{
-    struct known_signer *place = &s->signers[s->next];
-    struct evp_signer *signer = NULL;
-
-    if (evp_signer_new(pkey, &signer))
-        return libp11_fail("the key cannot be prepared for signing", reterr);
-    for (size_t i = 0; i < SIGNERS_MAX; i++) {
-        if (strcmp(s->signers[i].label, label) == 0)
-            place = &s->signers[i];
-    }
-    if (place == &s->signers[s->next])
-        s->next = (s->next + 1) % SIGNERS_MAX;
-    (void)evp_signer_free(place->signer);
-    place->signer = signer;
-    (void)snprintf(place->label, sizeof(place->label), "%s", label);
-    *ret = signer;
-    return TOKEN_S_OK;
-}
-
 static enum token_result find(struct backend_session *s, const char *label,
-                              struct token_key *ret,
-                              struct evp_signer **ret_signer,
+                              struct open_key **ret,
                               struct backend_error *reterr)
 {
     CLEANUP(EVP_PKEY_free_p) EVP_PKEY *pkey = NULL;
+    struct evp_signer *signer = NULL;
+    struct token_key key;
     enum token_result r;
 
     (void)pthread_mutex_lock(&s->b->lock);
-    r = find_locked(s->b, label, ret, &pkey, reterr);
+    r = find_locked(s->b, label, &key, &pkey, reterr);
     (void)pthread_mutex_unlock(&s->b->lock);
-    return r == TOKEN_S_OK ? keep(s, label, pkey, ret_signer, reterr) : r;
+    if (r != TOKEN_S_OK)
+        return r;
+    if (evp_signer_new(pkey, &signer))
+        return libp11_fail("the key cannot be prepared for signing", reterr);
+    *ret = open_keys_put(s, &key, signer);
+    return TOKEN_S_OK;
 }
 
 enum token_result libp11_find(struct backend_session *s, const char *label,
                               struct backend_key *ret,
                               struct backend_error *reterr)
 {
-    struct evp_signer *signer = NULL;
-    struct token_key key;
-    enum token_result r;
+    struct open_key *k = NULL;
+    enum token_result r = find(s, label, &k, reterr);
 
-    r = find(s, label, &key, &signer, reterr);
-    if (r != TOKEN_S_OK)
-        return r;
-    *ret = (struct backend_key){ .key = key };
-    return TOKEN_S_OK;
+    if (r == TOKEN_S_OK)
+        *ret = k->key;
+    return r;
 }
 
 enum token_result libp11_sign(struct backend_session *s,
@@ -210,25 +144,18 @@ enum token_result libp11_sign(struct backend_session *s,
                               uint8_t ret_sig[static TOKEN_SIGNATURE_MAX],
                               size_t *ret_len, struct backend_error *reterr)
 {
-    struct evp_signer *signer = NULL;
-    struct token_key now;
-    enum token_result r;
+    struct open_key *k = open_keys_get(s, key->key.label);
+    enum token_result r = TOKEN_S_OK;
 
-    for (size_t i = 0; i < SIGNERS_MAX; i++) {
-        if (strcmp(s->signers[i].label, key->key.label) == 0)
-            signer = s->signers[i].signer;
-    }
-    if (!signer) {
-        r = find(s, key->key.label, &now, &signer, reterr);
-        if (r != TOKEN_S_OK)
-            return r;
-        if (!bytes_eq((struct bytes){ now.spki, now.spki_len },
-                      (struct bytes){ key->key.spki, key->key.spki_len }))
-            return backend_fail(reterr, TOKEN_S_FAILED, BACKEND_CURE_SESSION, 0,
-                                "the key was replaced by another");
-    }
+    if (!k)
+        r = find(s, key->key.label, &k, reterr);
+    if (r != TOKEN_S_OK)
+        return r;
+    if (!open_key_is(k, key))
+        return backend_fail(reterr, TOKEN_S_FAILED, BACKEND_CURE_SESSION, 0,
+                            "the key was replaced by another");
     ERR_clear_error();
-    if (evp_signer_sign(signer, input, ret_sig, ret_len))
+    if (evp_signer_sign(k->signer, input, ret_sig, ret_len))
         return libp11_fail("the signature failed", reterr);
     return TOKEN_S_OK;
 }

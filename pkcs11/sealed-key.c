@@ -34,57 +34,6 @@ struct token_key sealed_describe(const struct seal_key *key)
     return k;
 }
 
-static void key_forget(struct open_key *k)
-{
-    (void)evp_signer_free(k->signer);
-    *k = (struct open_key){ 0 };
-}
-
-enum token_result sealed_session_new(struct backend *b,
-                                     struct backend_session **ret,
-                                     struct backend_error *reterr)
-{
-    struct backend_session *s = calloc(1, sizeof(*s));
-
-    if (!s)
-        return backend_fail(reterr, TOKEN_S_FULL, BACKEND_CURE_NONE, 0,
-                            "out of memory");
-    s->b = b;
-    *ret = s;
-    return TOKEN_S_OK;
-}
-
-enum token_result sealed_session_reset(struct backend_session *s,
-                                       struct backend_error *reterr)
-{
-    (void)reterr;
-    for (size_t i = 0; i < SEALED_OPEN_KEYS_MAX; i++)
-        key_forget(&s->keys[i]);
-    return TOKEN_S_OK;
-}
-
-void sealed_session_free(struct backend_session *s)
-{
-    if (!s)
-        return;
-    (void)sealed_session_reset(s, NULL);
-    free(s);
-}
-
-static struct open_key *place_for_key(struct backend_session *s)
-{
-    struct open_key *place = &s->keys[0];
-
-    for (size_t i = 0; i < SEALED_OPEN_KEYS_MAX; i++) {
-        if (!s->keys[i].signer)
-            return &s->keys[i];
-        if (s->keys[i].used < place->used)
-            place = &s->keys[i];
-    }
-    key_forget(place);
-    return place;
-}
-
 static enum token_result open_key(struct backend_session *s,
                                   const struct sealed_store *store,
                                   const char *label, struct open_key **ret,
@@ -93,6 +42,7 @@ static enum token_result open_key(struct backend_session *s,
     CLEANUP(EVP_PKEY_free_p) EVP_PKEY *pkey = NULL;
     CLEANUP_SECRET struct secret *pkcs8 = NULL;
     CLEANUP_EVP_SIGNER struct evp_signer *signer = NULL;
+    struct token_key described;
     struct open_key *place;
     struct sealed_stamp stamp;
     struct errmsg e = { 0 };
@@ -113,11 +63,9 @@ static enum token_result open_key(struct backend_session *s,
                             "the sealed key is none that we sign with");
     if (r)
         return sealed_fail(r, &e, reterr);
-    place = place_for_key(s);
-    place->key.key = sealed_describe(&key);
+    described = sealed_describe(&key);
+    place = open_keys_put(s, &described, TAKE_PTR(signer));
     place->stamp = stamp;
-    place->signer = TAKE_PTR(signer);
-    place->used = ++s->clock;
     *ret = place;
     return TOKEN_S_OK;
 }
@@ -127,19 +75,14 @@ static enum token_result find_open(struct backend_session *s,
                                    const char *label, struct open_key **ret,
                                    struct backend_error *reterr)
 {
-    for (size_t i = 0; i < SEALED_OPEN_KEYS_MAX; i++) {
-        struct open_key *k = &s->keys[i];
+    struct open_key *k = open_keys_get(s, label);
 
-        if (!k->signer || strcmp(k->key.key.label, label) != 0)
-            continue;
-        if (!sealed_store_is_current(store, label, &k->stamp)) {
-            key_forget(k);
-            break;
-        }
-        k->used = ++s->clock;
+    if (k && sealed_store_is_current(store, label, &k->stamp)) {
         *ret = k;
         return TOKEN_S_OK;
     }
+    if (k)
+        open_key_forget(k);
     return open_key(s, store, label, ret, reterr);
 }
 
@@ -160,12 +103,6 @@ enum token_result sealed_find(struct backend_session *s, const char *label,
     return TOKEN_S_OK;
 }
 
-static bool same_key(const struct open_key *k, const struct backend_key *key)
-{
-    return bytes_eq((struct bytes){ k->key.key.spki, k->key.key.spki_len },
-                    (struct bytes){ key->key.spki, key->key.spki_len });
-}
-
 /* A key that made room for others is opened again; one that is another by now
  * is not, and the ladder finds it. */
 static enum token_result key_of(struct backend_session *s,
@@ -180,7 +117,7 @@ static enum token_result key_of(struct backend_session *s,
     r = find_open(s, store, key->key.label, &k, reterr);
     if (!k)
         return r;
-    if (!same_key(k, key))
+    if (!open_key_is(k, key))
         return backend_fail(reterr, TOKEN_S_FAILED, BACKEND_CURE_SESSION, 0,
                             "the sealed key was replaced by another");
     *ret = k;
@@ -268,6 +205,6 @@ enum token_result sealed_destroy(struct backend_session *s,
     r = sealed_store_remove(store, k->key.key.label, &e);
     if (r)
         return sealed_fail(r, &e, reterr);
-    key_forget(k);
+    open_key_forget(k);
     return TOKEN_S_OK;
 }

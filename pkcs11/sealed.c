@@ -89,8 +89,7 @@ static void sealed_close(struct backend *b)
 static enum token_result open_heap(const struct settings_token *settings,
                                    struct backend_error *reterr)
 {
-    size_t need =
-        (size_t)settings->sessions * SEALED_OPEN_KEYS_MAX * HEAP_PER_KEY;
+    size_t need = (size_t)settings->sessions * OPEN_KEYS_MAX * HEAP_PER_KEY;
     size_t len = HEAP_PER_KEY;
     int r;
 
@@ -215,9 +214,9 @@ const struct backend_ops sealed_backend = {
     .open = sealed_open,
     .login = sealed_login,
     .status = sealed_status,
-    .session_new = sealed_session_new,
-    .session_reset = sealed_session_reset,
-    .session_free = sealed_session_free,
+    .session_new = open_keys_new,
+    .session_reset = open_keys_reset,
+    .session_free = open_keys_free,
     .list = sealed_list,
     .find = sealed_find,
     .find_uri = sealed_find_uri,

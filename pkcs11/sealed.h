@@ -4,14 +4,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "pkcs11/backend.h"
-#include "pkcs11/evp-signer.h"
-#include "pkcs11/sealed-store.h"
+#include "pkcs11/open-keys.h"
 
 /* What the parts of the sealed backend share; nobody else includes this. */
-
-/* Keys that a session keeps open; the one used longest ago makes room. */
-#define SEALED_OPEN_KEYS_MAX 32
 
 /* As a token. Its label is the name of the [Token], its serial number the first
  * half of the store's id. */
@@ -27,19 +22,6 @@ struct backend {
     _Atomic(struct sealed_store *) store;
 };
 
-struct open_key {
-    struct backend_key key; /* its handle is not used: the label is enough */
-    struct sealed_stamp stamp;
-    struct evp_signer *signer; /* NULL: this place is free */
-    uint64_t used;
-};
-
-struct backend_session {
-    struct backend *b;
-    uint64_t clock;
-    struct open_key keys[SEALED_OPEN_KEYS_MAX];
-};
-
 /* sealed.c */
 enum token_result sealed_fail(int r, const struct errmsg *e,
                               struct backend_error *reterr);
@@ -49,12 +31,6 @@ enum token_result sealed_store_of(const struct backend_session *s,
 
 /* sealed-key.c */
 struct token_key sealed_describe(const struct seal_key *key);
-enum token_result sealed_session_new(struct backend *b,
-                                     struct backend_session **ret,
-                                     struct backend_error *reterr);
-enum token_result sealed_session_reset(struct backend_session *s,
-                                       struct backend_error *reterr);
-void sealed_session_free(struct backend_session *s);
 enum token_result sealed_find(struct backend_session *s, const char *label,
                               struct backend_key *ret,
                               struct backend_error *reterr);
