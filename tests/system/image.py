@@ -19,6 +19,11 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path(os.environ.get("ACME_GUARDIAN_CACHE",
                                     "/var/cache/acme-guardian-tests"))
+# While developing, "build" saves the time that packages take.
+INSTALL = os.environ.get("ACME_GUARDIAN_INSTALL", "packages")
+
+# To be raised when bootstrap() makes another image of the same packages.
+IMAGE_VERSION = "2"
 
 # What a machine has besides Debian's minimal set: systemd, the libraries that
 # the product links, and what the scenarios use inside.
@@ -27,9 +32,9 @@ PACKAGES = (
     "libcurl4", "libidn2-0", "libjansson4", "libp11-3", "libp11-kit0",
     "libpsl5", "libseccomp2", "libsodium23", "libsqlite3-0", "libssl3",
     "libsystemd0", "publicsuffix",
-    "ca-certificates", "curl", "lacme", "lacme-accountd", "opensc", "openssl",
-    "pebble", "procps", "python3", "softhsm2", "strace", "gdb-minimal",
-    "util-linux")
+    "ca-certificates", "curl", "gdb-minimal", "lacme", "lacme-accountd",
+    "opensc", "openssl", "pebble", "procps", "python3", "softhsm2", "strace",
+    "systemd-container", "util-linux")
 
 
 def quiet(argv, **more):
@@ -131,6 +136,7 @@ def bootstrap(tree, suite, packages):
                    *packages], env)
     no_start.unlink()
     in_tree(tree, ["apt-get", "clean"], env)
+    (tree / "etc/hostname").write_text("machine\n", encoding="ascii")
     # What Debian leaves out of an image so that each boot makes its own; a
     # journal on disk, since machines are rebooted.
     (tree / "etc/machine-id").write_text("", encoding="ascii")
@@ -140,7 +146,7 @@ def bootstrap(tree, suite, packages):
 
 def base_image(suite=None, packages=PACKAGES):
     suite = suite or host_suite()
-    text = "\n".join([suite, *sorted(packages)])
+    text = "\n".join([IMAGE_VERSION, suite, *sorted(packages)])
     digest = hashlib.sha256(text.encode()).hexdigest()
     return made_once(f"base-{suite}", digest,
                      lambda tree: bootstrap(tree, suite, packages))
@@ -197,8 +203,22 @@ def layered(layers, upper):
             quiet(["umount", root])
 
 
-def install(root):
-    """What `meson install` puts in place, and the users it needs."""
+def install_packages(root):
+    """The packages that scripts/package makes of this tree."""
+    out = ROOT / "build-test/package"
+    with locked("package"):
+        quiet([ROOT / "scripts/package", out])
+        files = sorted(f for f in out.glob("*.deb") if "-dbgsym" not in f.name)
+        for file in files:
+            shutil.copy(file, root / "root")
+    in_tree(root, ["dpkg", "-i", *(f"/root/{f.name}" for f in files)],
+            dict(os.environ, DEBIAN_FRONTEND="noninteractive"))
+    for file in files:
+        (root / "root" / file.name).unlink()
+
+
+def install_build(root):
+    """What `meson install` puts in place: quicker to have than packages."""
     tree = hashlib.sha256(str(ROOT).encode()).hexdigest()
     build = CACHE / f"build-{tree[:16]}"
     with locked(build.name):
@@ -208,18 +228,19 @@ def install(root):
         quiet(["ninja", "-C", build])
         quiet(["meson", "install", "-C", build, "--no-rebuild"],
               env=dict(os.environ, DESTDIR=str(root)))
-    in_tree(root, ["systemd-sysusers"], os.environ)
-    in_tree(root, ["systemctl", "preset", "acme-guardian-client.socket",
-                   "acme-guardian-admin.socket"], os.environ)
+    for argv in (["systemd-sysusers"], ["mkdir", "-p", "/etc/acme-guardian"],
+                 ["systemctl", "enable", "acme-guardian.service"]):
+        in_tree(root, argv, os.environ)
 
 
 def product(tree, base):
     with layered([base], tree) as root:
-        install(root)
+        {"packages": install_packages, "build": install_build}[INSTALL](root)
 
 
 def product_layer(base):
-    digest = hashlib.sha256(f"{base.name}\n{source_digest()}".encode())
+    digest = hashlib.sha256(
+        f"{base.name}\n{INSTALL}\n{source_digest()}".encode())
     return made_once("product", digest.hexdigest(),
                      lambda tree: product(tree, base))
 

@@ -34,9 +34,10 @@ NSPAWN_REBOOT = 133  # with --keep-unit, its caller starts it again
 LIBC = ctypes.CDLL(None, use_errno=True)
 ENVIRONMENT = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:"
                "/bin", "HOME=/root", "LANG=C.UTF-8", "SYSTEMD_PAGER="]
+ROOT = image.ROOT
 KEEP = bool(os.environ.get("KEEP"))
 
-__all__ = ["Machine", "Failed", "expect", "scenario"]
+__all__ = ["ROOT", "Machine", "Failed", "expect", "scenario"]
 
 
 def own_mounts():
@@ -126,7 +127,8 @@ class Machine:
             self.process = subprocess.Popen(
                 ["systemd-nspawn", "-D", self.root, "-b", "--register=no",
                  "--keep-unit", "--private-network", "--machine", self.name,
-                 "--hostname=machine", "--link-journal=no",
+                 # Without, even what RLIMIT_MEMLOCK allows is refused.
+                 "--system-call-filter=@memlock", "--link-journal=no",
                  "--resolv-conf=off", "--timezone=off",
                  "--console=read-only"],
                 stdin=subprocess.DEVNULL, stdout=console,
