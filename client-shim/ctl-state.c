@@ -75,6 +75,8 @@ static int run_reload(struct ctl_context *c)
 {
     CLEANUP_CTL_JSON json_t *answer = NULL;
     const char *note;
+    const json_t *word;
+    size_t i;
     int r;
 
     r = ctl_once(c, CTL_SOCKET_ADMIN, "Reload", json_object(), &answer);
@@ -90,6 +92,11 @@ static int run_reload(struct ctl_context *c)
     note = ctl_string(answer, "note");
     if (note && *note)
         (void)printf("note: %s\n", note);
+    json_array_foreach(json_object_get(answer, "restartNeeded"), i, word)
+    {
+        (void)printf("in force only after a restart: %s\n",
+                     json_string_value(word));
+    }
     return CTL_EXIT_DONE;
 }
 

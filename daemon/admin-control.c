@@ -15,6 +15,15 @@
 static const char reload_note[] =
     "Signatures already given stay valid until their nonces are spent.";
 
+static json_t *restart_needed(const struct guardian *g)
+{
+    json_t *list = json_array();
+
+    for (char *const *word = g->restart_needed; word && *word; word++)
+        (void)json_array_append_new(list, json_string(*word));
+    return list;
+}
+
 ADMIN_METHOD(admin_on_reload)
 {
     struct guardian *g = userdata;
@@ -35,10 +44,10 @@ ADMIN_METHOD(admin_on_reload)
     for (size_t i = 0; i < sizeof(hash); i++)
         (void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
     varlink_reply_json(
-        call, json_pack("{s:s,s:I,s:I,s:s}", "policyHash", hex, "ruleSets",
+        call, json_pack("{s:s,s:I,s:I,s:s,s:o}", "policyHash", hex, "ruleSets",
                         (json_int_t)policy_set_n_rulesets(g->policy), "names",
                         (json_int_t)policy_set_n_names(g->policy), "note",
-                        reload_note));
+                        reload_note, "restartNeeded", restart_needed(g)));
 }
 
 struct scope {

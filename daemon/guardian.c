@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/secret.h"
+#include "base/settings-value.h"
 #include "daemon/admin.h"
 #include "daemon/keycheck.h"
 #include "daemon/lacme.h"
@@ -271,6 +272,7 @@ struct guardian *guardian_free(struct guardian *g)
     lacme_free(g->lacme);
     varlink_server_free(g->varlink);
     policy_set_free(g->policy);
+    settings_strv_free(g->restart_needed);
     quota_free(g->quota);
     sha256_free(g->sha256);
     accounts_deinit(&g->accounts);

@@ -48,6 +48,8 @@ struct guardian {
     struct policy_set *policy;  /* never NULL; empty until one could be read */
     struct errmsg policy_error; /* of the last attempt; empty: it was good */
     int64_t policy_loaded_s;
+    char *
+        *restart_needed; /* settings that changed on disk; NULL-ended or NULL */
     struct quota *quota;
     struct grant_limit grants;
     struct sha256 *sha256;

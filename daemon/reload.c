@@ -6,6 +6,8 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/settings-diff.h"
+#include "base/settings-value.h"
 #include "daemon/admin.h"
 #include "daemon/message-ids.h"
 
@@ -48,6 +50,27 @@ static void reload_note(struct guardian *g)
         log_msg(LOG_ERR, "The audit log cannot be written: error %d", -r);
 }
 
+/* Who edits more than a reload takes over would wait for it in vain. */
+static void reload_tell_rest(struct guardian *g,
+                             const struct settings *settings)
+{
+    CLEANUP_BUF struct buf text = { 0 };
+    char **list = NULL;
+    int r = settings_diff(g->settings, settings, &list);
+
+    for (char **word = list; r == 0 && word && *word; word++)
+        r = buf_printf(&text, "%s%s", text.len ? ", " : "", *word);
+    if (r)
+        log_msg(LOG_WARNING, "Cannot tell what else changed on disk: error %d",
+                -r);
+    settings_strv_free(g->restart_needed);
+    g->restart_needed = list;
+    if (list)
+        log_event(LOG_WARNING, MSG_RESTART_NEEDED,
+                  (struct log_field[]){ { "GUARDIAN_DETAIL", buf_str(&text) } },
+                  1, "In force only after a restart: %s", buf_str(&text));
+}
+
 int reload_policy(struct guardian *g, struct errmsg *reterr)
 {
     CLEANUP_SETTINGS struct settings *settings = NULL;
@@ -73,5 +96,6 @@ int reload_policy(struct guardian *g, struct errmsg *reterr)
     roles_take(&g->roles, settings);
     admin_roles_changed(g);
     reload_note(g);
+    reload_tell_rest(g, settings);
     return 0;
 }

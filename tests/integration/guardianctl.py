@@ -468,6 +468,24 @@ def test_reload_is_all_or_nothing(w):
     expect(w.json("reload")["ruleSets"] == 1, "loaded")
 
 
+def test_reload_names_what_needs_a_restart(w):
+    expect(w.json("reload")["restartNeeded"] == [], "nothing changed")
+    conf = w.etc / "guardian.conf"
+    text = conf.read_text()
+    conf.write_text(text.replace("[Roles]", "AuditKeep=7\n[Roles]") +
+                    "Timeout=3s\n[Deny]\nDomain=deny.example\n[Lacme x]\n")
+    out = w.ctl("reload")
+    for what in ("[Guardian] AuditKeep=", "[Token lab] Timeout=", "[Lacme x]"):
+        expect(f"in force only after a restart: {what}\n" in out, out)
+    expect("Deny" not in out, out)
+    expect(len(w.json("reload")["restartNeeded"]) == 3, "again")
+    said = w.lab.log("guardiand")
+    expect("In force only after a restart: [Guardian] AuditKeep=, "
+           "[Token lab] Timeout=, [Lacme x]" in said, said)
+    conf.write_text(text)
+    expect(w.json("reload")["restartNeeded"] == [], "as it was")
+
+
 def test_tokens(w):
     tokens = w.json("token", "list")["tokens"]
     expect([t["name"] for t in tokens] == ["lab"], tokens)
