@@ -159,6 +159,8 @@ static int walk_file(struct chain_walk *w, int dir_fd, uint64_t file)
         return -errno;
     if (w->offset > 0)
         r = check_resumed(w, fd);
+    else
+        w->file_start = w->chain;
     if (r == 0)
         r = walk_lines(w, fd, file != 0);
     if (r == 0 && file != 0 && w->head.line != file)
@@ -223,8 +225,9 @@ static void explain_number(const struct chain_walk *w, char *text, size_t len)
     else if (w->fault == CHAIN_FAULT_START)
         (void)snprintf(text, len,
                        "the log begins with line %llu: lines 1 to %llu are "
-                       "missing, and without them the first key does not "
-                       "reach the rest",
+                       "missing. The key of a line follows from those of all "
+                       "lines before it: put the deleted files back, or begin "
+                       "with a later key, from audit verify --save-key",
                        found, found - 1);
     else if (w->fault == CHAIN_FAULT_FILE)
         (void)snprintf(text, len,
@@ -286,7 +289,7 @@ void chain_walk_explain(const struct chain_walk *w, const char *dir,
                         struct errmsg *reterr)
 {
     char path[sizeof(reterr->file)];
-    char text[256];
+    char text[320];
 
     explain(w, text, sizeof(text));
     (void)snprintf(path, sizeof(path), "%s%s%s", dir, w->file[0] ? "/" : "",

@@ -35,6 +35,8 @@ struct chain_walk {
     uint64_t offset;
     struct chain_head expected;
     /* Out */
+    struct chain file_start;   /* as the last file that was read begins; line 0:
+                                  none was read from its beginning */
     char file[CHAIN_FILE_MAX]; /* the last one read */
     uint64_t torn;             /* octets after the last newline in it */
     enum chain_fault fault;
@@ -46,7 +48,7 @@ struct chain_walk {
 /**
  * chain_walk() - check every line that is there
  *
- * The key in @w is advanced: the caller wipes it.
+ * The caller wipes @w, which has keys.
  *
  * Return: 0; CHAIN_WALK_E_FAULT, with fault and place in @w; negative errno.
  */

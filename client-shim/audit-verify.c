@@ -11,7 +11,8 @@
 #include "base/chain-state.h"
 #include "base/secret.h"
 
-#define KEY_HEX (2 * (size_t)CHAIN_KEY_LEN)
+#define KEY_HEX (2 * CHAIN_KEY_LEN)
+#define LINE_DIGITS_MAX 19
 
 static int failed(int r, const char *file, struct errmsg *reterr)
 {
@@ -19,11 +20,11 @@ static int failed(int r, const char *file, struct errmsg *reterr)
     return r;
 }
 
-int audit_verify(const char *log_dir, const uint8_t key[static CHAIN_KEY_LEN],
+int audit_verify(const char *log_dir, const struct chain *from,
                  const struct chain_head *expected,
                  struct audit_verify_result *ret, struct errmsg *reterr)
 {
-    struct chain_walk w = { .chain.line = 1 };
+    struct chain_walk w = { .chain = *from };
     CLEANUP_WIPE(wipe, w);
     CLEANUP_FD int dir_fd = -1;
     int r;
@@ -34,13 +35,15 @@ int audit_verify(const char *log_dir, const uint8_t key[static CHAIN_KEY_LEN],
     if (dir_fd < 0)
         return failed(-errno, log_dir, reterr);
 
-    memcpy(w.chain.key, key, CHAIN_KEY_LEN);
     if (expected)
         w.expected = *expected;
     r = chain_walk(dir_fd, &w);
-    *ret = (struct audit_verify_result){ .head = w.head,
-                                         .tail_checked = r == 0 && expected,
-                                         .torn = w.torn };
+    *ret = (struct audit_verify_result){
+        .head = w.head,
+        .tail_checked = r == 0 && expected && expected->line >= from->line,
+        .torn = w.torn,
+        .file_start = w.file_start
+    };
     if (r == CHAIN_WALK_E_FAULT) {
         chain_walk_explain(&w, log_dir, reterr);
         return AUDIT_VERIFY_E_INVALID;
@@ -54,24 +57,76 @@ int audit_verify(const char *log_dir, const uint8_t key[static CHAIN_KEY_LEN],
     return 0;
 }
 
-int audit_key_read(int fd, const char *file, uint8_t ret[static CHAIN_KEY_LEN],
+/* "LINE:" if there is one; what follows it. */
+static const char *key_line(const char *text, size_t len, uint64_t *ret)
+{
+    const char *colon = memchr(text, ':', len);
+    uint64_t line = 0;
+
+    *ret = 1;
+    if (!colon)
+        return text;
+    if (colon - text > LINE_DIGITS_MAX || text[0] == '0')
+        return NULL;
+    for (const char *p = text; p < colon; p++) {
+        if (*p < '0' || *p > '9')
+            return NULL;
+        line = line * 10 + (uint64_t)(*p - '0');
+    }
+    *ret = line;
+    return line > 0 ? colon + 1 : NULL;
+}
+
+static bool key_parse(const struct secret *text, struct chain *ret)
+{
+    const char *start = (const char *)text->data;
+    const char *hex = key_line(start, text->len, &ret->line);
+    size_t len = 0;
+
+    return hex && start + text->len - hex == KEY_HEX &&
+           sodium_hex2bin(ret->key, sizeof(ret->key), hex, KEY_HEX, NULL, &len,
+                          NULL) == 0 &&
+           len == sizeof(ret->key);
+}
+
+int audit_key_read(int fd, const char *file, struct chain *ret,
                    struct errmsg *reterr)
 {
     CLEANUP_SECRET struct secret *text = NULL;
-    size_t len = 0;
     int r;
 
     r = secret_new_read(fd, true, &text);
     if (r < 0 && r != -ENODATA && r != -E2BIG)
         return failed(r, file, reterr);
-    if (r == 0 && text->len == KEY_HEX &&
-        sodium_hex2bin(ret, CHAIN_KEY_LEN, (const char *)text->data, KEY_HEX,
-                       NULL, &len, NULL) == 0 &&
-        len == CHAIN_KEY_LEN)
+    if (r == 0 && key_parse(text, ret))
         return 0;
-    errmsg_set_at(reterr, file, 1, "expected the first key: %zu hex digits",
+    errmsg_set_at(reterr, file, 1,
+                  "expected the first key, %d hex digits, or LINE: and a later "
+                  "one",
                   KEY_HEX);
     return AUDIT_KEY_E_FORM;
+}
+
+int audit_key_save(const char *path, const struct chain *key)
+{
+    char text[LINE_DIGITS_MAX + 1 + KEY_HEX + 2];
+    CLEANUP_WIPE(wipe, text);
+    CLEANUP_FD int fd = -1;
+    size_t n;
+
+    n = (size_t)snprintf(text, sizeof(text),
+                         "%llu:", (unsigned long long)key->line);
+    (void)sodium_bin2hex(text + n, sizeof(text) - n, key->key,
+                         sizeof(key->key));
+    n += KEY_HEX;
+    text[n++] = '\n';
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return -errno;
+    if (write(fd, text, n) == (ssize_t)n && fsync(fd) == 0)
+        return 0;
+    (void)unlink(path);
+    return -EIO;
 }
 
 int audit_head_from_state(const char *state_dir, struct chain_head *ret,
@@ -108,7 +163,8 @@ int audit_head_parse(const char *text, struct chain_head *ret)
     const char *colon = strchr(text, ':');
     size_t len = 0;
 
-    if (!colon || text[0] < '1' || text[0] > '9' || colon - text > 19 ||
+    if (!colon || text[0] < '1' || text[0] > '9' ||
+        colon - text > LINE_DIGITS_MAX ||
         strspn(text, "0123456789") != (size_t)(colon - text))
         return -EINVAL;
     head.line = strtoull(text, NULL, 10);

@@ -152,7 +152,7 @@ static int find_head(const struct ctl_context *c,
     return CTL_EXIT_DONE;
 }
 
-static int read_key(const char *path, uint8_t ret[static CHAIN_KEY_LEN])
+static int read_key(const char *path, struct chain *ret)
 {
     CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     struct errmsg err = { 0 };
@@ -164,8 +164,23 @@ static int read_key(const char *path, uint8_t ret[static CHAIN_KEY_LEN])
     return r ? ctl_fail_at(CTL_EXIT_MALFORMED, &err) : CTL_EXIT_DONE;
 }
 
+/* The key to begin with next time, when older files may be gone. */
+static int save_key(const struct ctl_context *c, const struct chain *key)
+{
+    const char *path = ctl_args_value(c, "--save-key");
+    int r = path ? audit_key_save(path, key) : 0;
+
+    if (r)
+        return ctl_fail(CTL_EXIT_CONFIG, "%s: %s", path, strerror(-r));
+    if (path && !c->json)
+        (void)printf("written: %s, the key of line %llu; keep it on another "
+                     "machine\n",
+                     path, (unsigned long long)key->line);
+    return CTL_EXIT_DONE;
+}
+
 static void print_result(const struct ctl_context *c, const char *dir,
-                         const struct head *head,
+                         uint64_t first, const struct head *head,
                          const struct audit_verify_result *result, bool fits)
 {
     char mac[2 * CHAIN_MAC_LEN + 1];
@@ -174,15 +189,16 @@ static void print_result(const struct ctl_context *c, const char *dir,
                          sizeof(result->head.mac));
     if (c->json) {
         ctl_print_json(
-            json_pack("{s:b, s:s, s:I, s:s, s:b, s:s*, s:I}", "ok", (int)fits,
-                      "directory", dir, "line", (json_int_t)result->head.line,
+            json_pack("{s:b, s:s, s:I, s:I, s:s, s:b, s:s*, s:I}", "ok",
+                      (int)fits, "directory", dir, "firstLine",
+                      (json_int_t)first, "line", (json_int_t)result->head.line,
                       "mac", mac, "tailChecked", (int)result->tail_checked,
                       "head", head->from, "torn", (json_int_t)result->torn));
         return;
     }
     if (!fits)
         return;
-    (void)printf("%s: all %llu lines fit\n", dir,
+    (void)printf("%s: lines %llu to %llu fit\n", dir, (unsigned long long)first,
                  (unsigned long long)result->head.line);
     if (result->tail_checked)
         (void)printf("the last line is the one that %s names\n", head->from);
@@ -195,21 +211,21 @@ static void print_result(const struct ctl_context *c, const char *dir,
 }
 
 static int verify(const struct ctl_context *c, const char *dir,
-                  const struct head *head,
-                  const uint8_t key[static CHAIN_KEY_LEN])
+                  const struct head *head, const struct chain *from)
 {
     struct audit_verify_result result = { 0 };
+    CLEANUP_WIPE(wipe, result);
     struct errmsg err = { 0 };
     int r;
 
-    r = audit_verify(dir, key, head->from ? &head->at : NULL, &result, &err);
+    r = audit_verify(dir, from, head->from ? &head->at : NULL, &result, &err);
     if (r >= 0)
-        print_result(c, dir, head, &result, r == 0);
+        print_result(c, dir, from->line, head, &result, r == 0);
     if (r == -EACCES)
         return ctl_fail_at(CTL_EXIT_NOT_PERMITTED, &err);
     if (r < 0)
         return ctl_fail_at(CTL_EXIT_UNAVAILABLE, &err);
-    return r ? ctl_fail_at(CTL_EXIT_NO, &err) : CTL_EXIT_DONE;
+    return r ? ctl_fail_at(CTL_EXIT_NO, &err) : save_key(c, &result.file_start);
 }
 
 /*
@@ -220,8 +236,8 @@ static int run_verify(struct ctl_context *c)
 {
     CLEANUP_SETTINGS struct settings *settings = NULL;
     const char *dir = ctl_args_value(c, "--dir");
-    uint8_t key[CHAIN_KEY_LEN];
-    CLEANUP_WIPE(wipe, key);
+    struct chain from = { 0 };
+    CLEANUP_WIPE(wipe, from);
     struct head head;
     int r = 0;
 
@@ -235,19 +251,21 @@ static int run_verify(struct ctl_context *c)
         return r;
     if (!dir)
         dir = settings->log_dir;
-    r = read_key(ctl_args_value(c, "--key-file"), key);
+    r = read_key(ctl_args_value(c, "--key-file"), &from);
     /* Before the files are read: a running daemon goes on writing. */
     if (r == 0)
         r = find_head(c, settings, &head);
-    return r ? r : verify(c, dir, &head, key);
+    return r ? r : verify(c, dir, &head, &from);
 }
 
 static const struct ctl_option verify_options[] = {
-    { "--key-file", "FILE", "the first key, from audit take-key", 0, true,
-      false },
+    { "--key-file", "FILE",
+      "the first key, from audit take-key, or a later one", 0, true, false },
     { "--dir", "DIR", "the log's directory (LogDirectory=)", 0, false, false },
     { "--head", "LINE:MAC", "the last line, from the journal", 0, false,
       false },
+    { "--save-key", "FILE", "write the key with which the last file begins", 0,
+      false, false },
     { 0 },
 };
 
@@ -260,7 +278,7 @@ const struct ctl_command ctl_audit_commands[] = {
     { "audit tail", NULL, 0, 0, ctl_tail_options,
       "the newest lines of the audit log", ctl_tail_run },
     { "audit verify", NULL, 0, 0, verify_options,
-      "does every line fit, from the first to the last?", run_verify },
+      "does every line fit, up to the last?", run_verify },
     { "audit rotate", NULL, 0, 0, NULL, "close the file and begin the next",
       run_rotate },
     { "audit take-key", NULL, 0, 0, take_key_options,

@@ -638,12 +638,28 @@ def test_audit_log(w):
     w.ctl("audit", "take-key", code=1, says="taken before")
     w.ctl("audit", "take-key", "--out", key, code=78, says="audit.key: ")
     out = w.ctl("audit", "verify", "--key-file", key)
-    expect("lines fit" in out and "the daemon names" in out, out)
+    expect(re.search(r"lines 1 to \d+ fit", out) and
+           "the daemon names" in out, out)
     closed = w.json("audit", "rotate")["file"]
     expect(closed.startswith("audit.jsonl.") or "/audit.jsonl." in closed,
            closed)
+    later = w.lab.dir / "later.key"
+    out = w.ctl("audit", "verify", "--key-file", key, "--save-key", later)
+    expect("lines 1 to" in out and f"written: {later}, the key of line" in out,
+           out)
+    line = int(later.read_text().split(":")[0])
+    w.ctl("audit", "verify", "--key-file", key, "--save-key", later, code=78,
+          says="later.key: ")
     result = w.json("audit", "verify", "--key-file", key)
     expect(result["ok"] and result["tailChecked"], result)
+    away = w.lab.dir / "away"
+    file = w.lab.dir / "log" / os.path.basename(closed)
+    file.rename(away)
+    w.ctl("audit", "verify", "--key-file", key, code=1, says="--save-key")
+    result = w.json("audit", "verify", "--key-file", later)
+    expect(result["ok"] and result["tailChecked"] and
+           result["firstLine"] == line > 1, result)
+    away.rename(file)
     w.ctl("audit", "verify", "--key-file", key, "--head", f"1:{'0' * 64}",
           code=1)
     w.ctl("audit", "verify", "--key-file", key, "--head", "1", code=64)

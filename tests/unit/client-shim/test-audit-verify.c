@@ -86,7 +86,7 @@ static void assert_fits(struct log *log, const struct chain_head *head,
 {
     struct audit_verify_result result;
     struct errmsg e = { 0 };
-    int r = audit_verify(log->dir->path, first.key, head, &result, &e);
+    int r = audit_verify(log->dir->path, &first, head, &result, &e);
 
     if (r)
         print_error("%s:%u: %s\n", e.file, e.line, e.text);
@@ -100,7 +100,7 @@ static void assert_fault(struct log *log, const struct chain_head *head,
 {
     struct audit_verify_result result;
     struct errmsg e = { 0 };
-    int r = audit_verify(log->dir->path, first.key, head, &result, &e);
+    int r = audit_verify(log->dir->path, &first, head, &result, &e);
 
     if (r != AUDIT_VERIFY_E_INVALID || e.line != line ||
         strcmp(e.file, tmp_dir_file(log->dir, file)) != 0 ||
@@ -146,7 +146,7 @@ static void test_any_changed_byte_is_found_where_it_is(void **state)
         log->lines[6].data[i] ^= 1;
         write_file(log, SECOND_FILE, (int[]){ 5, 6, 7, 8, 0 });
         assert_int_equal(
-            audit_verify(log->dir->path, first.key, NULL, &result, &e),
+            audit_verify(log->dir->path, &first, NULL, &result, &e),
             AUDIT_VERIFY_E_INVALID);
         assert_string_equal(e.file, tmp_dir_file(log->dir, SECOND_FILE));
         assert_int_equal(e.line, 2);
@@ -227,7 +227,7 @@ static void test_cut_within_the_last_line_shows_against_the_head(void **state)
     log->lines[12].len -= 9;
     write_file(log, CURRENT, (int[]){ 9, 10, 11, 12, 0 });
     assert_fault(log, &log->head, CURRENT, 0, "ends before line 12");
-    assert_int_equal(audit_verify(log->dir->path, first.key, NULL, &result, &e),
+    assert_int_equal(audit_verify(log->dir->path, &first, NULL, &result, &e),
                      0);
     assert_int_equal(result.torn, log->lines[12].len);
 }
@@ -324,11 +324,12 @@ static void test_key_of_another_log_does_not_fit(void **state)
 {
     struct log *log = *state;
     struct audit_verify_result result;
+    struct chain other = log->last;
     struct errmsg e = { 0 };
 
-    assert_int_equal(
-        audit_verify(log->dir->path, log->last.key, NULL, &result, &e),
-        AUDIT_VERIFY_E_INVALID);
+    other.line = 1;
+    assert_int_equal(audit_verify(log->dir->path, &other, NULL, &result, &e),
+                     AUDIT_VERIFY_E_INVALID);
     assert_string_equal(e.file, tmp_dir_file(log->dir, FIRST_FILE));
     assert_int_equal(e.line, 1);
     assert_int_equal(result.head.line, 0);
@@ -343,9 +344,9 @@ static void test_directory_without_a_log_is_told_from_a_good_one(void **state)
     (void)unlink(tmp_dir_file(log->dir, FIRST_FILE));
     (void)unlink(tmp_dir_file(log->dir, SECOND_FILE));
     (void)unlink(tmp_dir_file(log->dir, CURRENT));
-    assert_int_equal(audit_verify(log->dir->path, first.key, NULL, &result, &e),
+    assert_int_equal(audit_verify(log->dir->path, &first, NULL, &result, &e),
                      AUDIT_VERIFY_E_EMPTY);
-    assert_int_equal(audit_verify("/nowhere", first.key, NULL, &result, &e),
+    assert_int_equal(audit_verify("/nowhere", &first, NULL, &result, &e),
                      -ENOENT);
     assert_string_equal(e.file, "/nowhere");
 }
@@ -359,7 +360,7 @@ static void put(struct tmp_dir *d, const char *name, const char *text)
     assert_int_equal(fclose(f), 0);
 }
 
-static int read_key(struct tmp_dir *d, const char *text, uint8_t *ret,
+static int read_key(struct tmp_dir *d, const char *text, struct chain *ret,
                     struct errmsg *e)
 {
     int fd, r;
@@ -374,24 +375,113 @@ static int read_key(struct tmp_dir *d, const char *text, uint8_t *ret,
 static void test_key_file_holds_64_hex_digits(void **state)
 {
     struct log *log = *state;
-    uint8_t key[CHAIN_KEY_LEN];
+    struct chain key;
     char hex[80];
     struct errmsg e;
 
     sodium_bin2hex(hex, sizeof(hex), first.key, sizeof(first.key));
-    assert_int_equal(read_key(log->dir, hex, key, &e), 0);
-    assert_memory_equal(key, first.key, sizeof(key));
+    assert_int_equal(read_key(log->dir, hex, &key, &e), 0);
+    assert_int_equal(key.line, 1);
+    assert_memory_equal(key.key, first.key, sizeof(key.key));
     strcat(hex, "\n");
-    assert_int_equal(read_key(log->dir, hex, key, &e), 0);
-    assert_int_equal(read_key(log->dir, "", key, &e), AUDIT_KEY_E_FORM);
-    assert_int_equal(read_key(log->dir, hex + 1, key, &e), AUDIT_KEY_E_FORM);
+    assert_int_equal(read_key(log->dir, hex, &key, &e), 0);
+    assert_int_equal(read_key(log->dir, "", &key, &e), AUDIT_KEY_E_FORM);
+    assert_int_equal(read_key(log->dir, hex + 1, &key, &e), AUDIT_KEY_E_FORM);
     assert_string_equal(e.file, "key");
     strcat(hex, "\n");
-    assert_int_equal(read_key(log->dir, hex, key, &e), AUDIT_KEY_E_FORM);
+    assert_int_equal(read_key(log->dir, hex, &key, &e), AUDIT_KEY_E_FORM);
     hex[7] = 'g';
     hex[64] = 0;
-    assert_int_equal(read_key(log->dir, hex, key, &e), AUDIT_KEY_E_FORM);
+    assert_int_equal(read_key(log->dir, hex, &key, &e), AUDIT_KEY_E_FORM);
     assert_null(strstr(e.text, hex));
+}
+
+static void test_a_later_key_has_its_line_before_it(void **state)
+{
+    static const struct {
+        const char *line;
+        uint64_t read; /* 0: refused */
+    } cases[] = {
+        { "9:", 9 },
+        { "1:", 1 },
+        { "1234567890123456789:", 1234567890123456789 },
+        { "12345678901234567890:", 0 },
+        { "0:", 0 },
+        { "01:", 0 },
+        { ":", 0 },
+        { "-1:", 0 },
+        { "1 :", 0 },
+        { "9:9:", 0 },
+    };
+    struct log *log = *state;
+    char hex[65], text[128];
+
+    sodium_bin2hex(hex, sizeof(hex), first.key, sizeof(first.key));
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct chain key;
+        struct errmsg e;
+        int r;
+
+        (void)snprintf(text, sizeof(text), "%s%s\n", cases[i].line, hex);
+        print_message("%s", text);
+        r = read_key(log->dir, text, &key, &e);
+        assert_int_equal(r, cases[i].read ? 0 : AUDIT_KEY_E_FORM);
+        if (r)
+            continue;
+        assert_int_equal(key.line, cases[i].read);
+        assert_memory_equal(key.key, first.key, sizeof(key.key));
+    }
+}
+
+/* Written by one check, it leads the next one past what was deleted. */
+static void test_a_saved_key_goes_on_after_deleted_files(void **state)
+{
+    struct log *log = *state;
+    struct audit_verify_result result;
+    struct chain saved;
+    struct errmsg e;
+    struct stat st;
+    char path[128];
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s", tmp_dir_file(log->dir, "saved"));
+    assert_int_equal(audit_verify(log->dir->path, &first, NULL, &result, &e),
+                     0);
+    assert_int_equal(audit_key_save(path, &result.file_start), 0);
+    assert_int_equal(audit_key_save(path, &result.file_start), -EEXIST);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    fd = open(path, O_RDONLY);
+    assert_int_equal(audit_key_read(fd, path, &saved, &e), 0);
+    close(fd);
+    assert_int_equal(saved.line, 9);
+
+    assert_int_equal(unlink(tmp_dir_file(log->dir, FIRST_FILE)), 0);
+    assert_int_equal(unlink(tmp_dir_file(log->dir, SECOND_FILE)), 0);
+    assert_int_equal(audit_verify(log->dir->path, &first, NULL, &result, &e),
+                     AUDIT_VERIFY_E_INVALID);
+    assert_non_null(strstr(e.text, "lines 1 to 8 are missing"));
+    assert_non_null(strstr(e.text, "--save-key"));
+    assert_int_equal(
+        audit_verify(log->dir->path, &saved, &log->head, &result, &e), 0);
+    assert_int_equal(result.head.line, N_LINES);
+    assert_true(result.tail_checked);
+    /* A head from before it proves nothing. */
+    assert_int_equal(audit_verify(log->dir->path, &saved,
+                                  &(struct chain_head){ .line = 3 }, &result,
+                                  &e),
+                     0);
+    assert_false(result.tail_checked);
+
+    log->lines[10].data[12] ^= 1;
+    write_file(log, CURRENT, (int[]){ 9, 10, 11, 12, 0 });
+    assert_int_equal(audit_verify(log->dir->path, &saved, NULL, &result, &e),
+                     AUDIT_VERIFY_E_INVALID);
+    assert_int_equal(e.line, 2);
+    assert_int_equal(unlink(tmp_dir_file(log->dir, CURRENT)), 0);
+    assert_int_equal(audit_verify(log->dir->path, &saved, NULL, &result, &e),
+                     AUDIT_VERIFY_E_INVALID);
+    assert_non_null(strstr(e.text, "line 9 is missing"));
 }
 
 static void test_head_is_read_from_the_newest_whole_slot(void **state)
@@ -470,6 +560,8 @@ int main(void)
         WITH_LOG(test_key_of_another_log_does_not_fit),
         WITH_LOG(test_directory_without_a_log_is_told_from_a_good_one),
         WITH_LOG(test_key_file_holds_64_hex_digits),
+        WITH_LOG(test_a_later_key_has_its_line_before_it),
+        WITH_LOG(test_a_saved_key_goes_on_after_deleted_files),
         WITH_LOG(test_head_is_read_from_the_newest_whole_slot),
         WITH_LOG(test_head_is_typed_as_line_and_mac),
     };
