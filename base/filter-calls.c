@@ -21,15 +21,15 @@ const int filter_run[] = {
     /* open descriptors */
     CALL(read), CALL(readv), CALL(pread64), CALL(preadv), CALL(preadv2),
     CALL(write), CALL(writev), CALL(pwrite64), CALL(pwritev), CALL(pwritev2),
-    CALL(lseek), CALL(_llseek), CALL(fstat), CALL(fstat64), CALL(close),
-    CALL(close_range), CALL(dup), CALL(dup2), CALL(dup3), CALL(fcntl),
-    CALL(fcntl64), CALL(poll), CALL(ppoll), CALL(ppoll_time64), CALL(select),
-    CALL(_newselect), CALL(pselect6), CALL(pselect6_time64), CALL(epoll_create),
-    CALL(epoll_create1), CALL(epoll_ctl), CALL(epoll_wait), CALL(epoll_pwait),
-    CALL(epoll_pwait2), CALL(eventfd), CALL(eventfd2), CALL(timerfd_create),
-    CALL(timerfd_settime), CALL(timerfd_settime64), CALL(timerfd_gettime),
-    CALL(timerfd_gettime64), CALL(signalfd), CALL(signalfd4),
-    CALL(memfd_create),
+    CALL(ioctl), CALL(lseek), CALL(_llseek), CALL(fstat), CALL(fstat64),
+    CALL(close), CALL(close_range), CALL(dup), CALL(dup2), CALL(dup3),
+    CALL(fcntl), CALL(fcntl64), CALL(poll), CALL(ppoll), CALL(ppoll_time64),
+    CALL(select), CALL(_newselect), CALL(pselect6), CALL(pselect6_time64),
+    CALL(epoll_create), CALL(epoll_create1), CALL(epoll_ctl), CALL(epoll_wait),
+    CALL(epoll_pwait), CALL(epoll_pwait2), CALL(eventfd), CALL(eventfd2),
+    CALL(timerfd_create), CALL(timerfd_settime), CALL(timerfd_settime64),
+    CALL(timerfd_gettime), CALL(timerfd_gettime64), CALL(signalfd),
+    CALL(signalfd4), CALL(memfd_create),
     /* threads and signals of this process */
     CALL(futex), CALL(futex_time64), CALL(futex_waitv), CALL(set_robust_list),
     CALL(get_robust_list), CALL(set_tid_address), CALL(rseq), CALL(sched_yield),
@@ -150,11 +150,10 @@ const int filter_children[] = { CALL(clone),   CALL(fork),   CALL(vfork),
                                 FILTER_END };
 
 const int filter_module[] = {
-    /* devices, and memory shared with a vendor's own service */
-    CALL(ioctl), CALL(shmget), CALL(shmat), CALL(shmctl), CALL(shmdt),
-    CALL(semget), CALL(semop), CALL(semctl), CALL(semtimedop),
-    CALL(semtimedop_time64), CALL(msgget), CALL(msgsnd), CALL(msgrcv),
-    CALL(msgctl), CALL(ipc),
+    /* memory that is shared with a vendor's own service */
+    CALL(shmget), CALL(shmat), CALL(shmctl), CALL(shmdt), CALL(semget),
+    CALL(semop), CALL(semctl), CALL(semtimedop), CALL(semtimedop_time64),
+    CALL(msgget), CALL(msgsnd), CALL(msgrcv), CALL(msgctl), CALL(ipc),
     /* threads that want a processor or priority of their own */
     CALL(sched_setaffinity), CALL(sched_setparam), CALL(sched_setscheduler),
     CALL(sched_get_priority_max), CALL(sched_get_priority_min),

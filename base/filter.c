@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -166,6 +167,12 @@ static void guard_prctl(struct filter *f, int call)
         allow_if(f, call, 0, INT_MASK, (uint64_t)options[i]);
 }
 
+/* isatty(), which the C library and libsystemd ask of files, too. */
+static void guard_ioctl(struct filter *f, int call)
+{
+    allow_if(f, call, 1, INT_MASK, TCGETS);
+}
+
 /* One more filter, for a child that needs still less; no listener, which could
  * let calls through. */
 static void guard_seccomp(struct filter *f, int call)
@@ -178,7 +185,7 @@ static void guard_seccomp(struct filter *f, int call)
     add_rule(f, SCMP_ACT_ALLOW, call, narrower, ARRAY_LEN(narrower));
 }
 
-enum guard_of { GUARD_CALL = 0, GUARD_MEMORY, GUARD_FAMILIES };
+enum guard_of { GUARD_CALL = 0, GUARD_DEVICES, GUARD_MEMORY, GUARD_FAMILIES };
 
 static const struct guard {
     int call;
@@ -193,6 +200,7 @@ static const struct guard {
     { SCMP_SYS(personality), GUARD_MEMORY, guard_personality },
     { SCMP_SYS(socket), GUARD_FAMILIES, guard_socket },
     { SCMP_SYS(socketpair), GUARD_FAMILIES, guard_socket },
+    { SCMP_SYS(ioctl), GUARD_DEVICES, guard_ioctl },
     { SCMP_SYS(clone), GUARD_CALL, guard_clone },
     { SCMP_SYS(kill), GUARD_CALL, guard_kill },
     { SCMP_SYS(tgkill), GUARD_CALL, guard_tgkill },
@@ -200,15 +208,18 @@ static const struct guard {
     { SCMP_SYS(seccomp), GUARD_CALL, guard_seccomp },
 };
 
+static bool is_guarded(const struct filter_rules *rules, enum guard_of of)
+{
+    return !(of == GUARD_DEVICES && rules->devices) &&
+           !(of == GUARD_MEMORY && rules->writable_code) &&
+           !(of == GUARD_FAMILIES && rules->all_families);
+}
+
 static const struct guard *find_guard(const struct filter *f, int call)
 {
     for (size_t i = 0; i < ARRAY_LEN(guards); i++) {
-        if (guards[i].call != call)
-            continue;
-        if ((guards[i].of == GUARD_MEMORY && f->rules->writable_code) ||
-            (guards[i].of == GUARD_FAMILIES && f->rules->all_families))
-            return NULL;
-        return &guards[i];
+        if (guards[i].call == call)
+            return is_guarded(f->rules, guards[i].of) ? &guards[i] : NULL;
     }
     return NULL;
 }
@@ -265,7 +276,7 @@ static void add_names(struct filter *f, char *const *names)
         int call = seccomp_syscall_resolve_name(*names);
         const struct guard *guard = find_guard(f, call);
 
-        if (guard && guard->of != GUARD_CALL)
+        if (guard && guard->of >= GUARD_MEMORY)
             guard->fn(f, call);
         else
             add_rule(f, SCMP_ACT_ALLOW, call, NULL, 0);
@@ -276,7 +287,7 @@ static void add_names(struct filter *f, char *const *names)
 static void add_guards(struct filter *f)
 {
     for (size_t i = 0; i < ARRAY_LEN(guards); i++) {
-        if (guards[i].of != GUARD_CALL && find_guard(f, guards[i].call))
+        if (guards[i].of >= GUARD_MEMORY && find_guard(f, guards[i].call))
             guards[i].fn(f, guards[i].call);
     }
 }

@@ -37,6 +37,7 @@ struct filter_rules {
     bool all_calls;     /* no list counts; the rest still does */
     bool all_families;  /* of sockets */
     bool writable_code; /* memory may be writable and executable */
+    bool devices;       /* any ioctl(); else what isatty() asks */
     bool listen;        /* give me the listener */
 };
 

@@ -119,6 +119,7 @@ static int guardian_loop(struct guardian *g)
 {
     struct linger linger;
     bool awake = false;
+    int code = 0;
     int r;
 
     linger_init(&linger);
@@ -132,7 +133,7 @@ static int guardian_loop(struct guardian *g)
             (void)sched_yield();
         awake = linger_wants(&linger, now_us());
     }
-    return 0;
+    return sd_event_get_exit_code(g->event, &code) < 0 ? 0 : code;
 }
 
 int guardian_run(struct guardian *g)

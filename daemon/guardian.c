@@ -18,6 +18,7 @@
 #include "daemon/reload.h"
 #include "daemon/sha256.h"
 #include "daemon/signer.h"
+#include "daemon/spawner.h"
 
 #define AUDIT_RETRY_MS 5000
 #define DAY_MS (24 * 3600 * UINT64_C(1000))
@@ -120,6 +121,22 @@ static void on_token_state(struct token *t, void *userdata)
     guardian_tell_status(userdata);
 }
 
+/* Before anything is opened that the helpers shall not have. */
+static int guardian_make_spawner(struct guardian *g)
+{
+    bool wanted = false;
+
+    for (size_t i = 0; i < g->settings->n_tokens; i++)
+        wanted = wanted || !g->settings->tokens[i].helper_socket;
+    if (!wanted)
+        return 0;
+    return spawner_new(
+        &(struct spawner_options){ .settings = g->settings,
+                                   .program = g->options.helper,
+                                   .config_dir = g->options.config_dir },
+        &g->spawner);
+}
+
 static int guardian_make_tokens(struct guardian *g)
 {
     const struct settings *s = g->settings;
@@ -129,13 +146,14 @@ static int guardian_make_tokens(struct guardian *g)
         return -ENOMEM;
     for (size_t i = 0; i < s->n_tokens; i++) {
         int r = token_new(
-            &(struct token_options){ .event = g->event,
-                                     .settings = &s->tokens[i],
-                                     .config_dir = g->options.config_dir,
-                                     .helper = g->options.helper,
-                                     .on_ready = on_token_ready,
-                                     .on_state = on_token_state,
-                                     .userdata = g },
+            &(struct token_options){
+                .event = g->event,
+                .settings = &s->tokens[i],
+                .spawner = s->tokens[i].helper_socket ? NULL : g->spawner,
+                .index = i,
+                .on_ready = on_token_ready,
+                .on_state = on_token_state,
+                .userdata = g },
             &g->tokens[g->n_tokens]);
 
         if (r)
@@ -195,7 +213,12 @@ static int guardian_load_settings(struct guardian *g, struct errmsg *reterr)
         secrets_init(g->settings->allow_swappable, reterr))
         return GUARDIAN_E_CONFIG;
     g->grants.per_minute = g->settings->requests_per_minute;
+    r = guardian_make_spawner(g);
+    if (r)
+        return r;
     r = sd_event_new(&g->event);
+    if (r >= 0 && g->spawner)
+        r = spawner_attach(g->spawner, g->event);
     return r < 0 ? r : 0;
 }
 
@@ -265,6 +288,7 @@ struct guardian *guardian_free(struct guardian *g)
     for (size_t i = 0; i < g->n_tokens; i++)
         token_free(g->tokens[i]);
     free(g->tokens);
+    spawner_free(g->spawner);
     /* Both answer what still waits for them, so the interfaces come after. */
     guardian_audit_process(g, "stop");
     admin_stop(g);

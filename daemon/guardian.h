@@ -20,6 +20,7 @@ struct admin_watch;
 struct lacme;
 struct quota;
 struct sha256;
+struct spawner;
 
 struct guardian_options {
     const char *config_dir;
@@ -42,6 +43,7 @@ struct guardian {
     struct store *store;
     struct suspend suspend;
     struct accounts accounts;
+    struct spawner *spawner; /* NULL: every token has a HelperSocket= */
     struct token **tokens;
     size_t n_tokens;
 

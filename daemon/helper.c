@@ -73,9 +73,9 @@ static int helper_environment(char ***ret)
     return 0;
 }
 
-/* The event loop blocks its signals; the helper gets none of that. */
-static int helper_exec(const char *program, char *const argv[], int fd,
-                       pid_t *ret_pid)
+/* Who starts it blocks signals; the helper gets none of that. */
+static int spawn(const char *program, char *const argv[], int fd,
+                 pid_t *ret_pid)
 {
     CLEANUP_FREE char **env = NULL;
     posix_spawn_file_actions_t actions;
@@ -104,8 +104,26 @@ static int helper_exec(const char *program, char *const argv[], int fd,
     return -r;
 }
 
-/* Its unit does not let the daemon execute anything. */
-static void cannot_start(const char *program, int error, const char *name,
+int helper_exec(const char *program, const char *config_dir, const char *name,
+                int fd, pid_t *ret_pid)
+{
+    CLEANUP_FREE char *argv0 = strdup(HELPER_NAME);
+    CLEANUP_FREE char *config = strdup(config_dir);
+    CLEANUP_FREE char *token = strdup(name);
+    char opt_fd[] = "--fd";
+    char fd_number[] = "3";
+    char opt_config[] = "--config";
+
+    if (!argv0 || !config || !token)
+        return -ENOMEM;
+    return spawn(program,
+                 (char *const[]){ argv0, opt_fd, fd_number, opt_config, config,
+                                  token, NULL },
+                 fd, ret_pid);
+}
+
+/* The daemon's unit does not let it execute anything. */
+void helper_cannot_start(const char *program, int error, const char *name,
                          struct errmsg *reterr)
 {
     if (error == EACCES || error == EPERM)
@@ -116,39 +134,6 @@ static void cannot_start(const char *program, int error, const char *name,
                    program, strerror(error), name);
     else
         errmsg_set(reterr, "cannot start %s: %s", program, strerror(error));
-}
-
-int helper_spawn(const char *program, const char *config_dir, const char *name,
-                 int *ret_fd, pid_t *ret_pid, struct errmsg *reterr)
-{
-    CLEANUP_FREE char *argv0 = strdup(HELPER_NAME);
-    CLEANUP_FREE char *config = strdup(config_dir);
-    CLEANUP_FREE char *token = strdup(name);
-    CLEANUP_FD int ours = -1;
-    CLEANUP_FD int theirs = -1;
-    char opt_fd[] = "--fd";
-    char fd_number[] = "3";
-    char opt_config[] = "--config";
-    int pair[2];
-    int r;
-
-    if (!argv0 || !config || !token)
-        return -ENOMEM;
-    /* Blocking, as the helper's workers want it; we say MSG_DONTWAIT. */
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return -errno;
-    ours = pair[0];
-    theirs = pair[1];
-    r = helper_exec(program,
-                    (char *const[]){ argv0, opt_fd, fd_number, opt_config,
-                                     config, token, NULL },
-                    theirs, ret_pid);
-    if (r) {
-        cannot_start(program, -r, name, reterr);
-        return r;
-    }
-    *ret_fd = TAKE_FD(ours);
-    return 0;
 }
 
 int helper_connect(const char *path, int *ret_fd, struct errmsg *reterr)

@@ -14,14 +14,18 @@
 int helper_find(char **ret) MUST_CHECK;
 
 /**
- * helper_spawn() - start it as our child
+ * helper_exec() - start it as our child, with @fd as its connection
  *
  * acme-guardian-token --fd 3 --config @config_dir @name
  *
- * Return: 0 with our end of the socket and the child; negative errno.
+ * Return: 0; negative errno.
  */
-int helper_spawn(const char *program, const char *config_dir, const char *name,
-                 int *ret_fd, pid_t *ret_pid, struct errmsg *reterr) MUST_CHECK;
+int helper_exec(const char *program, const char *config_dir, const char *name,
+                int fd, pid_t *ret_pid) MUST_CHECK;
+
+/* helper_cannot_start() - words for an errno of helper_exec(). */
+void helper_cannot_start(const char *program, int error, const char *name,
+                         struct errmsg *reterr);
 
 /* helper_connect() - reach the unit that serves @path. */
 int helper_connect(const char *path, int *ret_fd,

@@ -2,7 +2,6 @@
 #include "daemon/token.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -10,8 +9,8 @@
 #include <syslog.h>
 
 #include "base/log.h"
-#include "daemon/helper.h"
 #include "daemon/message-ids.h"
+#include "daemon/token-link.h"
 #include "daemon/token-queue.h"
 
 /*
@@ -22,23 +21,14 @@
  * touches it.
  */
 
-#define BACKOFF_MIN_US (100 * UINT64_C(1000))
-#define BACKOFF_MAX_US (10 * UINT64_C(1000000))
-#define BACKOFF_PATIENCE_US                                                    \
-    (1 * UINT64_C(1000000)) /* longer: answer at once                          \
-                             */
-#define GRACE_US (1 * UINT64_C(1000000))
 #define RX_BATCH 16
-#define TIMER_SLACK_US 10000
 
 struct token {
     struct token_options o;
-    int fd;
-    pid_t pid; /* of the child that has not been reaped; 0: none */
-    sd_event_source *io, *child, *timer, *reconnect, *kill;
+    struct token_link link;
+    sd_event_source *timer;
     struct token_list waiting, sent;
     uint64_t next_id;
-    uint64_t backoff_us;
     bool answered; /* this helper answered at least once */
     bool open;     /* signing may begin */
     bool stopping;
@@ -84,24 +74,14 @@ static void token_set_state(struct token *t, const char *state,
               text[0] ? ": " : "", t->text);
 }
 
-static uint64_t token_retry_after_ms(const struct token *t)
-{
-    uint64_t at = 0;
-    uint64_t now = token_now(t);
-
-    if (t->reconnect && sd_event_source_get_time(t->reconnect, &at) >= 0 &&
-        at > now)
-        return (at - now) / 1000 + 1;
-    return BACKOFF_MIN_US / 1000;
-}
-
 static void token_fail(const struct token *t, struct token_entry *e, int r,
                        const char *text)
 {
-    token_entry_answer(
-        e, &(struct token_answer){ .r = r,
-                                   .text = text,
-                                   .retry_after_ms = token_retry_after_ms(t) });
+    token_entry_answer(e,
+                       &(struct token_answer){
+                           .r = r,
+                           .text = text,
+                           .retry_after_ms = token_link_pause_ms(&t->link) });
 }
 
 static void token_drain(struct token *t, struct token_list *l, const char *text)
@@ -167,7 +147,7 @@ static int token_on_timer(sd_event_source *s, uint64_t usec, void *userdata)
     (void)usec;
     (void)token_expire(t, &t->waiting, now, &next);
     /* Its own watchdog should have ended it: closing is what makes sure. */
-    if (token_expire(t, &t->sent, now, &next) && t->fd >= 0)
+    if (token_expire(t, &t->sent, now, &next) && t->link.fd >= 0)
         token_disconnect(t, "it did not answer in time");
     if (next != UINT64_MAX)
         token_arm_timer(t, next); /* else off until the next request */
@@ -179,7 +159,8 @@ static int token_on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 /* 0: sent; -EAGAIN: later; else the connection is gone. */
 static int token_transmit(struct token *t, struct token_entry *e)
 {
-    if (send(t->fd, &e->request, e->len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
+    if (send(t->link.fd, &e->request, e->len, MSG_DONTWAIT | MSG_NOSIGNAL) >=
+        0) {
         token_list_push(&t->sent, e);
         return 0;
     }
@@ -191,19 +172,12 @@ static bool token_may_go(const struct token *t, const struct token_entry *e)
     return t->open || e->request.op != TOKEN_OP_SIGN;
 }
 
-static void token_set_events(const struct token *t, bool out)
-{
-    if (t->io)
-        (void)sd_event_source_set_io_events(t->io,
-                                            out ? EPOLLIN | EPOLLOUT : EPOLLIN);
-}
-
 static void token_flush(struct token *t)
 {
     struct token_entry *next;
     int r = 0;
 
-    if (t->fd < 0)
+    if (t->link.fd < 0)
         return;
     for (struct token_entry *e = t->waiting.first; e && r == 0; e = next) {
         next = e->next;
@@ -217,14 +191,14 @@ static void token_flush(struct token *t)
     if (r && r != -EAGAIN)
         token_disconnect(t, strerror(-r));
     else
-        token_set_events(t, r == -EAGAIN);
+        token_link_want_write(&t->link, r == -EAGAIN);
 }
 
 /* Nothing good will come soon: why wait? */
 static bool token_is_hopeless(const struct token *t,
                               const struct token_entry *e)
 {
-    if (t->fd < 0 && (t->backoff_us >= BACKOFF_PATIENCE_US || t->stopping))
+    if (t->link.fd < 0 && (token_link_hopeless(&t->link) || t->stopping))
         return true;
     return !token_may_go(t, e) && strcmp(t->state, "starting") != 0 &&
            strcmp(t->state, "ok") != 0;
@@ -263,12 +237,12 @@ void token_send(struct token *t, const struct token_ask *ask, token_done_fn fn,
         return;
     }
     token_arm_timer(t, e->deadline_us);
-    if (t->fd >= 0 && token_may_go(t, e) && t->waiting.n == 0)
+    if (t->link.fd >= 0 && token_may_go(t, e) && t->waiting.n == 0)
         r = token_transmit(t, e);
     if (r == 0)
         return;
     token_list_push(&t->waiting, e);
-    token_set_events(t, true);
+    token_link_want_write(&t->link, true);
 }
 
 void token_open(struct token *t)
@@ -298,7 +272,7 @@ static int token_receive(struct token *t)
     struct token_entry *e;
     ssize_t n;
 
-    n = recv(t->fd, &t->rx, sizeof(t->rx), MSG_DONTWAIT);
+    n = recv(t->link.fd, &t->rx, sizeof(t->rx), MSG_DONTWAIT);
     if (n < 0)
         return errno == EWOULDBLOCK || errno == EINTR ? 0 : -errno;
     if (n == 0)
@@ -315,11 +289,12 @@ static int token_receive(struct token *t)
     t->rx.head.text[TOKEN_TEXT_MAX - 1] = '\0';
     t->answered = true;
     token_list_remove(&t->sent, e);
-    token_entry_answer(e, &(struct token_answer){
-                              .result = (enum token_result)t->rx.head.result,
-                              .data = { t->rx.data, t->rx.head.data_len },
-                              .text = t->rx.head.text,
-                              .retry_after_ms = token_retry_after_ms(t) });
+    token_entry_answer(e,
+                       &(struct token_answer){
+                           .result = (enum token_result)t->rx.head.result,
+                           .data = { t->rx.data, t->rx.head.data_len },
+                           .text = t->rx.head.text,
+                           .retry_after_ms = token_link_pause_ms(&t->link) });
     return 1;
 }
 
@@ -333,12 +308,12 @@ static int token_on_io(sd_event_source *s, int fd, uint32_t revents,
     if (revents & EPOLLOUT)
         token_flush(t);
     /* The flush may have ended or replaced the connection. */
-    for (int i = 0; r > 0 && t->fd == fd && i < RX_BATCH; i++) {
+    for (int i = 0; r > 0 && t->link.fd == fd && i < RX_BATCH; i++) {
         r = token_receive(t);
         if (t->sent.n == 0 && !(revents & EPOLLHUP))
             break;
     }
-    if (r < 0 && t->fd == fd)
+    if (r < 0 && t->link.fd == fd)
         token_disconnect(t, r == -EPROTO ? "it broke the protocol"
                                          : "it went away");
     return 0;
@@ -350,14 +325,10 @@ static void token_reconnect_later(struct token *t)
 {
     if (t->stopping)
         return;
-    (void)sd_event_source_set_time_relative(t->reconnect, t->backoff_us);
-    (void)sd_event_source_set_enabled(t->reconnect, SD_EVENT_ONESHOT);
     /* It has failed a few times: those who wait get to know. */
-    if (t->fd < 0 && t->backoff_us >= BACKOFF_PATIENCE_US)
+    if (t->link.fd < 0 && token_link_hopeless(&t->link))
         token_drain(t, &t->waiting, t->text);
-    t->backoff_us *= 2;
-    if (t->backoff_us > BACKOFF_MAX_US)
-        t->backoff_us = BACKOFF_MAX_US;
+    token_link_pause(&t->link);
 }
 
 static void token_on_status(const struct token_answer *a, void *userdata)
@@ -372,7 +343,7 @@ static void token_on_status(const struct token_answer *a, void *userdata)
     }
     if (a->r == 0 && a->result == TOKEN_S_OK &&
         t->status.result == TOKEN_S_OK) {
-        t->backoff_us = BACKOFF_MIN_US;
+        token_link_relax(&t->link);
         token_set_state(t, "ok", "");
         t->o.on_ready(t, t->o.userdata);
         return;
@@ -384,12 +355,12 @@ static void token_on_status(const struct token_answer *a, void *userdata)
                         t->status.text);
     else
         token_set_state(t, token_answer_code(a), a->text);
-    token_refuse(
-        t, &(struct token_answer){ .r = -EHOSTDOWN,
-                                   .text = t->text,
-                                   .retry_after_ms = BACKOFF_MIN_US / 1000 });
+    token_refuse(t, &(struct token_answer){
+                        .r = -EHOSTDOWN,
+                        .text = t->text,
+                        .retry_after_ms = token_link_pause_ms(&t->link) });
     /* Asked again until somebody has repaired it. */
-    if (t->fd >= 0)
+    if (t->link.fd >= 0)
         token_reconnect_later(t);
 }
 
@@ -428,59 +399,55 @@ void token_refresh(struct token *t, enum token_op op, void (*fn)(void *),
 }
 
 /* The pause is over: connect, or ask a token that did not work once more. */
-static int token_on_reconnect(sd_event_source *s, uint64_t usec, void *userdata)
+static void token_on_pause_over(void *userdata)
 {
     struct token *t = userdata;
 
-    (void)s;
-    (void)usec;
-    if (t->fd >= 0)
+    if (t->link.fd >= 0)
         token_ask_status(t);
     else
         token_connect(t);
-    return 0;
 }
 
-/* Reaped: only now may the next one start, since modules fail when two
- * processes log in at the same time. */
-static int token_on_child(sd_event_source *s, const siginfo_t *si,
-                          void *userdata)
+/* Our helper ended, or could not be started (@error is not empty): the next may
+ * start. */
+static void token_on_helper_end(const char *error, void *userdata)
 {
     struct token *t = userdata;
 
-    (void)s;
-    log_msg(LOG_DEBUG, "Token %s: helper %d ended (%d)", t->o.settings->name,
-            (int)si->si_pid, si->si_status);
-    t->pid = 0;
-    t->child = sd_event_source_disable_unref(t->child);
-    (void)sd_event_source_set_enabled(t->kill, SD_EVENT_OFF);
-    if (t->fd >= 0)
+    bool connected = t->link.fd >= 0;
+
+    if (connected)
         token_disconnect(t, "it ended");
-    else
+    if (error[0] && !t->stopping)
+        token_set_state(t, "unreachable", error);
+    if (!connected)
         token_reconnect_later(t);
-    return 0;
 }
 
-static int token_on_kill(sd_event_source *s, uint64_t usec, void *userdata)
+/* What may be sent again goes back to the front, once; the rest into *lost. */
+static void token_take_back(struct token *t, struct token_list *lost)
 {
-    struct token *t = userdata;
+    struct token_entry *prev;
 
-    (void)s;
-    (void)usec;
-    if (t->pid > 0)
-        (void)kill(t->pid, SIGKILL);
-    return 0;
+    for (struct token_entry *e = t->sent.last; e; e = prev) {
+        prev = e->prev;
+        token_list_remove(&t->sent, e);
+        if (token_entry_repeatable(e) && !e->again) {
+            e->again = true;
+            token_list_push_first(&t->waiting, e);
+        } else {
+            token_list_push_first(lost, e);
+        }
+    }
 }
 
 static void token_disconnect(struct token *t, const char *why)
 {
-    struct token_entry *prev;
     struct token_list lost = { 0 };
     char text[128];
 
-    t->io = sd_event_source_disable_unref(t->io);
-    close(t->fd);
-    t->fd = -1;
+    token_link_close(&t->link);
     if (!t->answered || strcmp(t->state, "ok") == 0) {
         (void)snprintf(text, sizeof(text), "lost the token helper: %s%s", why,
                        t->o.settings->helper_socket
@@ -489,22 +456,9 @@ static void token_disconnect(struct token *t, const char *why)
         if (!t->stopping)
             token_set_state(t, "unreachable", text);
     }
-    for (struct token_entry *e = t->sent.last; e; e = prev) {
-        prev = e->prev;
-        token_list_remove(&t->sent, e);
-        if (token_entry_repeatable(e) && !e->again) {
-            e->again = true;
-            token_list_push_first(&t->waiting, e);
-        } else {
-            token_list_push_first(&lost, e);
-        }
-    }
-    if (t->pid > 0) {
-        (void)sd_event_source_set_time_relative(t->kill, GRACE_US);
-        (void)sd_event_source_set_enabled(t->kill, SD_EVENT_ONESHOT);
-    } else {
+    token_take_back(t, &lost);
+    if (!t->link.helper_runs)
         token_reconnect_later(t);
-    }
     while (lost.first) {
         struct token_entry *e = lost.first;
 
@@ -513,45 +467,19 @@ static void token_disconnect(struct token *t, const char *why)
     }
 }
 
-static int token_attach(struct token *t, int fd, struct errmsg *reterr)
-{
-    int r;
-
-    r = sd_event_add_io(t->o.event, &t->io, fd, EPOLLIN, token_on_io, t);
-    if (r >= 0 && t->pid > 0)
-        r = sd_event_add_child(t->o.event, &t->child, t->pid, WEXITED,
-                               token_on_child, t);
-    if (r < 0) {
-        errmsg_set(reterr, "cannot watch the token helper: %s", strerror(-r));
-        return r;
-    }
-    return 0;
-}
-
 static void token_connect(struct token *t)
 {
-    const struct settings_token *s = t->o.settings;
-    CLEANUP_FD int fd = -1;
     struct errmsg e = { .text = "cannot start the token helper" };
-    int r;
 
-    if (s->helper_socket)
-        r = helper_connect(s->helper_socket, &fd, &e);
-    else
-        r = helper_spawn(t->o.helper, t->o.config_dir, s->name, &fd, &t->pid,
-                         &e);
-    if (r == 0)
-        r = token_attach(t, fd, &e);
-    if (r) {
-        t->io = sd_event_source_disable_unref(t->io);
+    if (token_link_open(&t->link, &e)) {
         token_set_state(t, "unreachable", e.text);
         token_refuse(t, &(struct token_answer){ .r = -EHOSTDOWN,
                                                 .text = t->text,
                                                 .retry_after_ms = 1000 });
-        token_reconnect_later(t);
+        if (!t->link.helper_runs)
+            token_reconnect_later(t);
         return;
     }
-    t->fd = TAKE_FD(fd);
     t->answered = false;
     token_ask_status(t);
     token_flush(t);
@@ -560,18 +488,6 @@ static void token_connect(struct token *t)
 void token_start(struct token *t)
 {
     token_connect(t);
-}
-
-static int token_add_timer(struct token *t, sd_event_source **ret,
-                           sd_event_time_handler_t fn)
-{
-    int r;
-
-    r = sd_event_add_time_relative(t->o.event, ret, CLOCK_MONOTONIC, 0,
-                                   TIMER_SLACK_US, fn, t);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
-    return r < 0 ? r : 0;
 }
 
 int token_new(const struct token_options *options, struct token **ret)
@@ -583,16 +499,20 @@ int token_new(const struct token_options *options, struct token **ret)
     if (!t)
         return -ENOMEM;
     t->o = *options;
-    t->fd = -1;
     t->next_id = 1;
-    t->backoff_us = BACKOFF_MIN_US;
     (void)snprintf(t->state, sizeof(t->state), "starting");
     (void)snprintf(t->text, sizeof(t->text), "the token helper is starting");
-    r = token_add_timer(t, &t->timer, token_on_timer);
+    r = token_link_init(&t->link, &(struct token_link_options){
+                                      .event = t->o.event,
+                                      .settings = t->o.settings,
+                                      .spawner = t->o.spawner,
+                                      .index = t->o.index,
+                                      .on_io = token_on_io,
+                                      .on_pause_over = token_on_pause_over,
+                                      .on_helper_end = token_on_helper_end,
+                                      .userdata = t });
     if (r == 0)
-        r = token_add_timer(t, &t->reconnect, token_on_reconnect);
-    if (r == 0)
-        r = token_add_timer(t, &t->kill, token_on_kill);
+        r = token_link_add_timer(&t->link, &t->timer, token_on_timer, t);
     if (r) {
         token_free(t);
         return r;
@@ -608,13 +528,8 @@ struct token *token_free(struct token *t)
     t->stopping = true;
     token_drain(t, &t->sent, "the daemon stops");
     token_drain(t, &t->waiting, "the daemon stops");
-    sd_event_source_disable_unref(t->io);
-    sd_event_source_disable_unref(t->child);
     sd_event_source_disable_unref(t->timer);
-    sd_event_source_disable_unref(t->reconnect);
-    sd_event_source_disable_unref(t->kill);
-    if (t->fd >= 0)
-        close(t->fd);
+    token_link_deinit(&t->link);
     free(t);
     return NULL;
 }

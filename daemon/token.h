@@ -15,6 +15,7 @@
  * Timeout= and a second.
  */
 
+struct spawner;
 struct token;
 
 struct token_ask {
@@ -49,8 +50,8 @@ const char *token_answer_code(const struct token_answer *a);
 struct token_options {
     sd_event *event;
     const struct settings_token *settings; /* borrowed */
-    const char *config_dir;                /* for the spawned helper */
-    const char *helper;                    /* path of its program */
+    struct spawner *spawner; /* of our own helper; NULL with HelperSocket= */
+    size_t index;            /* the token, there */
     /*
      * Called whenever a helper (again) says that the token works: the keys are
      * looked at then. Until token_open() signing waits.

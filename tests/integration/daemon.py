@@ -921,13 +921,8 @@ def test_the_first_key_is_given_once(g):
              "no warning after")
 
 
-def children(pid):
-    return [int(p) for p in pathlib.Path(
-        f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def helper_of(g):
-    for pid in children(g.process.pid):
+    for pid in L.descendants(g.process.pid):
         name = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
         if name == b"acme-guardian-token":
             return pid
@@ -966,7 +961,7 @@ def test_killing_the_helper_under_load_loses_no_request(g):
 def test_requests_in_flight_are_answered_before_it_stops(g):
     helper = helper_of(g)
     os.kill(helper, signal.SIGSTOP)
-    for pid in children(helper):
+    for pid in L.descendants(helper):
         os.kill(pid, signal.SIGSTOP)
     with AsUser(CLIENT, g.client) as v:
         v.send(SIGNER + "SignInput", {"account": "test",
@@ -975,7 +970,7 @@ def test_requests_in_flight_are_answered_before_it_stops(g):
         g.process.terminate()
         time.sleep(0.2)
         L.expect(g.process.poll() is None, "it waits for the answer")
-        for pid in [helper, *children(helper)]:
+        for pid in [helper, *L.descendants(helper)]:
             os.kill(pid, signal.SIGCONT)
         error, answer = v.receive()
         L.expect(not error and answer["signature"], f"{error} {answer}")
@@ -1016,7 +1011,7 @@ def test_activated_sockets_by_name():
 @with_guardian("Timeout=500ms\n")
 def test_a_token_that_hangs_costs_its_timeout_and_no_more(g):
     helper = helper_of(g)
-    stopped = [helper, *children(helper)]
+    stopped = [helper, *L.descendants(helper)]
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
     begin = time.monotonic()

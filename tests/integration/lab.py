@@ -102,6 +102,21 @@ def unix_open(path, kind=socket.SOCK_STREAM):
         return True
 
 
+def children(pid):
+    return [int(p) for p in pathlib.Path(
+        f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def descendants(pid):
+    """Children, their children, and so on; who is ending is left out."""
+    found = []
+    for child in children(pid):
+        found.append(child)
+        with contextlib.suppress(OSError):
+            found += descendants(child)
+    return found
+
+
 class Lab:
     def __init__(self, name):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"{name}-"))

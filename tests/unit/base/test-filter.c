@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -216,6 +217,21 @@ static bool try_signal(void)
     return kill(getpid(), 0) == 0;
 }
 
+/* No terminal, but asked. */
+static bool try_isatty(void)
+{
+    int fd = open("/dev/null", O_RDWR);
+
+    return fd >= 0 && (isatty(fd) || errno == ENOTTY);
+}
+
+static bool try_device(void)
+{
+    int n = 0, pair[2];
+
+    return pipe(pair) == 0 && ioctl(pair[0], FIONREAD, &n) == 0;
+}
+
 static bool try_name(void)
 {
     return prctl(PR_SET_NAME, "test") == 0;
@@ -269,7 +285,8 @@ static const struct filter_rules confined = { .allowed = daemon_like,
                                               .n_families = 1 };
 static const struct filter_rules module = { .allowed = module_like,
                                             .families = internet,
-                                            .n_families = 1 };
+                                            .n_families = 1,
+                                            .devices = true };
 static const struct filter_rules generating = { .allowed = module_like,
                                                 .writable_code = true };
 static const struct filter_rules open_wide = { .all_calls = true,
@@ -317,6 +334,8 @@ static const struct {
     { "no namespace", &confined, try_fork_apart, REFUSED, true },
     { "to end a child", &confined, try_end_child, WORKS, false },
     { "no other signal", &confined, try_signal, REFUSED, true },
+    { "to ask for a terminal", &confined, try_isatty, WORKS, false },
+    { "no devices", &confined, try_device, REFUSED, true },
     { "a name", &confined, try_name, WORKS, false },
     { "no other prctl", &confined, try_keep_capabilities, REFUSED, true },
     { "no priority", &confined, try_nice, REFUSED, false },
@@ -328,6 +347,7 @@ static const struct {
     { "not what is not listed", &module, try_unix, REFUSED, false },
     { "shared data", &module, try_share_data, WORKS, false },
     { "no shared code", &module, try_share_code, REFUSED, false },
+    { "devices", &module, try_device, WORKS, false },
     { "a priority", &module, try_nice, WORKS, false },
     { "no program, but not death", &module, try_exec, REFUSED, true },
     { "code that a module makes", &generating, try_make_code, WORKS, false },

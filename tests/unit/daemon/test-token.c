@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "daemon/spawner.h"
 #include "daemon/token.h"
 
 /* A helper in the same event loop, which does what each test tells it. */
@@ -36,6 +38,7 @@ static struct fixture {
     enum behaviour behaviour;
     unsigned connections, signs, generates;
     struct token *token;
+    struct spawner *spawner;
     unsigned ready;
     bool open_when_ready;
     /* the last answer */
@@ -184,6 +187,7 @@ static int teardown(void **state)
 {
     (void)state;
     token_free(f.token);
+    spawner_free(f.spawner);
     if (f.fd >= 0)
         helper_hang_up();
     sd_event_source_disable_unref(f.listen_source);
@@ -305,9 +309,36 @@ static void test_where_to_look_is_told_when_the_helper_goes(void **state)
     assert_non_null(strstr(token_state_text(f.token), "journal"));
 }
 
+static void run_until_text(const char *text)
+{
+    for (int i = 0; i < 200 && !strstr(token_state_text(f.token), text); i++)
+        assert_true(sd_event_run(f.event, 50000) >= 0);
+    assert_non_null(strstr(token_state_text(f.token), text));
+}
+
+/* The token in @settings with a helper of our own, whose program is @path. */
+static void start_spawned(struct settings *settings, const char *path)
+{
+    token_free(f.token);
+    f.settings.helper_socket = NULL;
+    *settings = (struct settings){ .tokens = &f.settings, .n_tokens = 1 };
+    assert_int_equal(
+        spawner_new(&(struct spawner_options){ settings, path, "/" },
+                    &f.spawner),
+        0);
+    assert_int_equal(spawner_attach(f.spawner, f.event), 0);
+    assert_int_equal(token_new(&(struct token_options){ .event = f.event,
+                                                        .settings = &f.settings,
+                                                        .spawner = f.spawner },
+                               &f.token),
+                     0);
+    token_start(f.token);
+}
+
 /* NoExecPaths= of the unit. */
 static void test_a_helper_that_may_not_be_started_is_told(void **state)
 {
+    struct settings settings;
     char path[sizeof(f.path) + 8];
     int fd;
 
@@ -316,20 +347,43 @@ static void test_a_helper_that_may_not_be_started_is_told(void **state)
     fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     close(fd);
-    token_free(f.token);
-    f.settings.helper_socket = NULL;
-    assert_int_equal(token_new(&(struct token_options){ .event = f.event,
-                                                        .settings = &f.settings,
-                                                        .config_dir = "/",
-                                                        .helper = path },
-                               &f.token),
-                     0);
-    token_start(f.token);
+    start_spawned(&settings, path);
+    run_until_text("Permission denied");
     (void)unlink(path);
     assert_string_equal(token_state(f.token), "unreachable");
-    assert_non_null(strstr(token_state_text(f.token), "Permission denied"));
     assert_non_null(strstr(token_state_text(f.token), "HelperSocket="));
     assert_non_null(strstr(token_state_text(f.token), "token@hsm.socket"));
+}
+
+/* It ends at once: when nobody can hope for it, nobody waits. */
+static void test_a_helper_that_ends_is_started_again(void **state)
+{
+    struct settings settings;
+
+    (void)state;
+    start_spawned(&settings, "/bin/false");
+    ask(TOKEN_OP_SIGN);
+    run_until(&f.answers, 1);
+    assert_int_equal(f.r, -EHOSTDOWN);
+    assert_string_equal(token_state(f.token), "unreachable");
+}
+
+/* A daemon that can start no helper any more must itself be started again. */
+static void test_the_end_of_the_spawner_ends_the_loop(void **state)
+{
+    struct settings settings;
+    int code = 0;
+
+    (void)state;
+    start_spawned(&settings, "/bin/false");
+    assert_int_equal(kill(spawner_pid(f.spawner), SIGKILL), 0);
+    for (int i = 0; i < 200; i++) {
+        if (sd_event_get_state(f.event) == SD_EVENT_FINISHED)
+            break;
+        assert_true(sd_event_run(f.event, 50000) >= 0);
+    }
+    assert_int_equal(sd_event_get_exit_code(f.event, &code), 0);
+    assert_int_equal(code, -ECHILD);
 }
 
 static void test_a_key_is_not_made_twice(void **state)
@@ -441,6 +495,8 @@ int main(void)
         TOKEN_TEST(test_a_key_is_not_made_twice),
         TOKEN_TEST(test_where_to_look_is_told_when_the_helper_goes),
         TOKEN_TEST(test_a_helper_that_may_not_be_started_is_told),
+        TOKEN_TEST(test_a_helper_that_ends_is_started_again),
+        TOKEN_TEST(test_the_end_of_the_spawner_ends_the_loop),
         TOKEN_TEST(test_a_reply_that_breaks_the_protocol_ends_the_helper),
         TOKEN_TEST(test_a_token_that_does_not_work_is_told_and_asked_again),
         TOKEN_TEST(test_without_a_helper_nobody_waits_for_long),
