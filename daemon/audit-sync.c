@@ -6,8 +6,13 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <time.h>
+
+#include "base/filter.h"
+#include "base/log.h"
 
 /* After one that died before it had done anything: not forked for ever. */
 #define RESTART_MS 5000
@@ -107,6 +112,24 @@ static void child_run(int fd)
     }
 }
 
+/* Two descriptors and a socket: that is all it needs to know of. */
+static void child_confine(void)
+{
+    static const int calls[] = { SYS_recvmsg,     SYS_sendto,
+                                 SYS_fdatasync,   SYS_close,
+                                 SYS_close_range, SYS_restart_syscall,
+                                 SYS_exit_group,  FILTER_END };
+    static const int *const allowed[] = { calls, NULL };
+    struct errmsg e = { 0 };
+
+    if (filter_load(&(struct filter_rules){ .allowed = allowed,
+                                            .deadly = filter_deadly },
+                    NULL, &e)) {
+        log_msg(LOG_ERR, "The audit log's syncing child: %s", e.text);
+        _exit(1);
+    }
+}
+
 /* Signals to the whole service must not end it before the last sync; the
  * socket's end does. */
 static void child_main(int fd, pid_t parent,
@@ -121,6 +144,7 @@ static void child_main(int fd, pid_t parent,
     (void)prctl(PR_SET_NAME, "audit-sync");
     if (hooks->in_child)
         hooks->in_child(hooks->userdata);
+    child_confine();
     /* The daemon's locks and connections must end with the daemon. */
     if (fd > 0)
         (void)close_range(0, (unsigned)fd - 1, 0);

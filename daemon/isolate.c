@@ -7,11 +7,14 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <systemd/sd-daemon.h>
 
 #include "base/confine.h"
+#include "base/filter.h"
 
 /* Libraries write to 1 and 2 whatever these happen to be. */
 static int isolate_standard_fds(void)
@@ -71,4 +74,21 @@ int isolate_process(struct errmsg *reterr)
         errmsg_set(reterr, "cannot set up signals and descriptors: %s",
                    strerror(-r));
     return r;
+}
+
+int isolate_calls(struct errmsg *reterr)
+{
+    /* The audit log's child confines itself further. */
+    static const int narrower[] = { SYS_seccomp, FILTER_END };
+    static const int *const allowed[] = { filter_run,     filter_files,
+                                          filter_sockets, filter_children,
+                                          narrower,       NULL };
+    static const int families[] = { AF_UNIX };
+
+    return filter_load(
+        &(struct filter_rules){ .allowed = allowed,
+                                .deadly = filter_deadly,
+                                .families = families,
+                                .n_families = ARRAY_LEN(families) },
+        NULL, reterr);
 }

@@ -13,3 +13,14 @@
  * Return: 0; negative errno with *reterr.
  */
 int isolate_process(struct errmsg *reterr) MUST_CHECK;
+
+/**
+ * isolate_calls() - only the system calls that the daemon still needs
+ *
+ * Files, Unix sockets, and the one child that syncs the audit log: no other
+ * socket, no program, no writable code. Called when everything is set up and
+ * nothing that a client sent was read.
+ *
+ * Return: 0; negative errno with *reterr.
+ */
+int isolate_calls(struct errmsg *reterr) MUST_CHECK;

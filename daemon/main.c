@@ -104,6 +104,8 @@ static int run(const struct options *o, const char *helper)
             .helper = helper,
             .use_peerpidfd = !no_pidfd || strcmp(no_pidfd, "1") != 0 },
         &g, &e);
+    if (r == 0)
+        r = isolate_calls(&e);
     if (r)
         return exit_status(r, &e);
     r = guardian_run(g);
