@@ -29,7 +29,8 @@ static void arm(struct audit *a, uint64_t ms)
     if (r >= 0)
         r = sd_event_source_set_enabled(a->round_timer, SD_EVENT_ONESHOT);
     a->armed = r >= 0;
-    if (r < 0)
+    /* The loop has ended (-ESTALE): the last lines are synced by closing. */
+    if (r < 0 && r != -ESTALE)
         a->sync_errno = -r;
 }
 

@@ -157,6 +157,26 @@ static void test_who_is_called_at_the_end_may_still_write(void **state)
     assert_int_equal(fixture_verify(f), 3);
 }
 
+/* What a stop cuts off is written down, and so is the stop. No timer can be set
+ * any more, which is no failure of the log. */
+static void test_lines_are_taken_after_the_loop_has_ended(void **state)
+{
+    struct fixture *f = *state;
+
+    fixture_open(f);
+    for (int i = 0;
+         i < 100 && (f->audit->armed || audit_sync_busy(f->audit->sync)); i++)
+        fixture_run(f, 100, NULL);
+    assert_false(f->audit->armed);
+    assert_true(sd_event_exit(f->event, 0) >= 0);
+    assert_true(sd_event_loop(f->event) >= 0);
+    assert_int_equal(fixture_write(f, "one"), 0);
+    assert_int_equal(fixture_write(f, "two"), 0);
+    assert_int_equal(audit_state(f->audit), 0);
+    fixture_close(f);
+    assert_int_equal(fixture_verify(f), 3);
+}
+
 static void test_idle_log_wakes_nobody(void **state)
 {
     struct fixture *f = *state;
@@ -404,6 +424,7 @@ int main(void)
         WITH_LOG(test_who_is_forgotten_is_not_called),
         WITH_LOG(test_closing_calls_those_who_wait),
         WITH_LOG(test_who_is_called_at_the_end_may_still_write),
+        WITH_LOG(test_lines_are_taken_after_the_loop_has_ended),
         WITH_LOG(test_idle_log_wakes_nobody),
         WITH_LOG(test_child_that_dies_takes_no_answer_along),
         WITH_LOG(test_child_that_has_worked_is_replaced),
