@@ -130,6 +130,8 @@ class Machine:
                  # Without, even what RLIMIT_MEMLOCK allows is refused.
                  "--system-call-filter=@memlock", "--link-journal=no",
                  "--resolv-conf=off", "--timezone=off",
+                 # Or no secret could be locked in memory.
+                 "--system-call-filter=@memlock",
                  "--console=read-only"],
                 stdin=subprocess.DEVNULL, stdout=console,
                 stderr=subprocess.STDOUT, start_new_session=True,
