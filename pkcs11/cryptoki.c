@@ -120,17 +120,9 @@ static enum token_result find_token(struct backend *b, P11KitUri *uri,
     unsigned matches = 0;
     enum token_result r = cryptoki_match(b, uri, &matches, reterr);
 
-    if (r != TOKEN_S_OK)
-        return r;
-    if (matches == 0)
-        return backend_fail(reterr, TOKEN_S_NO_TOKEN, BACKEND_CURE_RESTART, 0,
-                            "no token matches Token=%s",
-                            b->settings->token_uri);
-    if (matches > 1)
-        return refuse_token(reterr, TOKEN_S_NO_TOKEN,
-                            "%u tokens match Token=%s: add its serial", matches,
-                            b->settings->token_uri);
-    return TOKEN_S_OK;
+    return r == TOKEN_S_OK
+               ? token_uri_only(b->settings->token_uri, matches, reterr)
+               : r;
 }
 
 bool cryptoki_token_present(const struct backend *b)

@@ -79,15 +79,7 @@ static enum token_result find_token(struct backend *b, P11KitUri *uri,
         b->slot = &b->slots[i];
         matches++;
     }
-    if (matches == 0)
-        return backend_fail(reterr, TOKEN_S_NO_TOKEN, BACKEND_CURE_RESTART, 0,
-                            "no token matches Token=%s",
-                            b->settings->token_uri);
-    if (matches > 1)
-        return refuse_token(reterr, TOKEN_S_NO_TOKEN,
-                            "%u tokens match Token=%s: add its serial", matches,
-                            b->settings->token_uri);
-    return TOKEN_S_OK;
+    return token_uri_only(b->settings->token_uri, matches, reterr);
 }
 
 static enum token_result load(struct backend *b, struct backend_error *reterr)

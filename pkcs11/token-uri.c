@@ -98,6 +98,19 @@ void token_uri_text(const unsigned char *field, size_t n, char *ret,
     ret[n] = '\0';
 }
 
+enum token_result token_uri_only(const char *text, unsigned matches,
+                                 struct backend_error *reterr)
+{
+    if (matches == 0)
+        return backend_fail(reterr, TOKEN_S_NO_TOKEN, BACKEND_CURE_RESTART, 0,
+                            "no token matches Token=%s", text);
+    if (matches > 1)
+        return refuse_token(reterr, TOKEN_S_NO_TOKEN,
+                            "%u tokens match Token=%s: add its serial", matches,
+                            text);
+    return TOKEN_S_OK;
+}
+
 static void put_padded(unsigned char *field, size_t n, const char *text)
 {
     size_t len = text ? strlen(text) : 0;

@@ -28,6 +28,11 @@ enum token_result token_uri_parse(const char *text, P11KitUri **ret,
 enum token_result key_uri_parse(const char *text, P11KitUri **ret,
                                 struct backend_error *reterr) MUST_CHECK;
 
+/* token_uri_only() - the verdict on how many tokens a Token= matches. Return:
+ * TOKEN_S_OK for one; TOKEN_S_NO_TOKEN. */
+enum token_result token_uri_only(const char *text, unsigned matches,
+                                 struct backend_error *reterr) MUST_CHECK;
+
 /* token_uri_text() - a blank-padded field of a CK_*_INFO as a string. */
 void token_uri_text(const unsigned char *field, size_t n, char *ret,
                     size_t ret_size);
