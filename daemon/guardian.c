@@ -104,8 +104,8 @@ static void on_keys_checked(const struct token_answer *a, void *userdata)
 
     if (token_answer_ok(a))
         token_open(t);
-    else
-        token_refuse(t, a);
+    else if (a->r != -ESTALE) /* the next helper's are looked at, too */
+        token_keys_unknown(t, a);
 }
 
 static void on_token_ready(struct token *t, void *userdata)

@@ -25,6 +25,7 @@ struct keycheck {
     struct guardian *g;
     struct token *token;
     struct keycheck_fns fns;
+    uint64_t connection;
     char prefix[TOKEN_LABEL_MAX + 8];
     uint32_t skip;
     struct keycheck_row *rows;
@@ -35,11 +36,24 @@ struct keycheck {
 static void keycheck_list(struct keycheck *k);
 static void keycheck_find(struct keycheck *k);
 
+/* What two helpers said, perhaps of two tokens, says nothing of one. */
+static bool keycheck_is_stale(const struct keycheck *k)
+{
+    return token_connection(k->token) != k->connection;
+}
+
 static void keycheck_finish(struct keycheck *k,
                             const struct token_answer *answer)
 {
+    static const struct token_answer stale = {
+        .r = -ESTALE,
+        .text = "the token helper was replaced meanwhile",
+        .retry_after_ms = 1000,
+    };
     struct keycheck_fns fns = k->fns;
 
+    if (keycheck_is_stale(k))
+        answer = &stale;
     free(k->rows);
     free(k);
     fns.done(answer, fns.userdata);
@@ -132,7 +146,7 @@ static void keycheck_judge(struct keycheck *k, const struct keycheck_row *row)
 
 static void keycheck_complete(struct keycheck *k)
 {
-    for (size_t i = 0; i < k->n_rows; i++)
+    for (size_t i = 0; !keycheck_is_stale(k) && i < k->n_rows; i++)
         keycheck_judge(k, &k->rows[i]);
     keycheck_finish(k,
                     &(struct token_answer){ .result = TOKEN_S_OK, .text = "" });
@@ -241,7 +255,9 @@ void keycheck_start(struct guardian *g, struct token *t,
     struct keycheck *k = calloc(1, sizeof(*k));
 
     if (k) {
-        *k = (struct keycheck){ .g = g, .token = t, .fns = *fns };
+        *k = (struct keycheck){
+            .g = g, .token = t, .fns = *fns, .connection = token_connection(t)
+        };
         (void)snprintf(k->prefix, sizeof(k->prefix),
                        "%s:%s:", token_settings(t)->key_prefix,
                        store_instance(g->store));

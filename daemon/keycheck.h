@@ -16,6 +16,7 @@ struct keycheck_fns {
     void *userdata;
 };
 
-/* keycheck_start() - fns->done is called exactly once, perhaps at once. */
+/* keycheck_start() - fns->done is called exactly once, perhaps at once; with
+ * -ESTALE when the token's helper was replaced while it answered. */
 void keycheck_start(struct guardian *g, struct token *t,
                     const struct keycheck_fns *fns);

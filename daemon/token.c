@@ -29,8 +29,12 @@ struct token {
     sd_event_source *timer;
     struct token_list waiting, sent;
     uint64_t next_id;
-    bool answered; /* this helper answered at least once */
-    bool open;     /* signing may begin */
+    uint64_t connection; /* counts the helpers */
+    bool answered;       /* this helper answered at least once */
+    bool open;           /* this helper's keys were looked at: it may sign */
+    bool refused;        /* this helper says that the token does not work */
+    bool keys_unknown;   /* its keys could not be looked at */
+    bool worked;         /* a helper before could sign: patience pays */
     bool stopping;
     struct token_status status;
     char state[32];
@@ -200,8 +204,11 @@ static bool token_is_hopeless(const struct token *t,
 {
     if (t->link.fd < 0 && (token_link_hopeless(&t->link) || t->stopping))
         return true;
-    return !token_may_go(t, e) && strcmp(t->state, "starting") != 0 &&
-           strcmp(t->state, "ok") != 0;
+    if (token_may_go(t, e))
+        return false;
+    if (t->link.fd < 0)
+        return !t->worked && strcmp(t->state, "starting") != 0;
+    return t->refused;
 }
 
 /* A second more than the helper gives itself. */
@@ -219,7 +226,10 @@ void token_send(struct token *t, const struct token_ask *ask, token_done_fn fn,
     struct token_entry *e = token_entry_new(ask, t->next_id);
     int r = -EAGAIN;
 
-    if (!e || t->waiting.n + t->sent.n >= TOKEN_QUEUE_MAX) {
+    /* Only what clients cause: who waits for a new helper must not be in the
+     * way of looking at its keys. */
+    if (!e || (ask->op == TOKEN_OP_SIGN &&
+               t->waiting.n + t->sent.n >= TOKEN_QUEUE_MAX)) {
         free(e);
         fn(&(struct token_answer){ .r = -EBUSY,
                                    .text = "too many requests wait for the "
@@ -248,13 +258,18 @@ void token_send(struct token *t, const struct token_ask *ask, token_done_fn fn,
 void token_open(struct token *t)
 {
     t->open = true;
+    t->worked = true;
+    t->refused = t->keys_unknown = false;
+    token_link_relax(&t->link);
+    token_set_state(t, "ok", "");
     token_flush(t);
 }
 
-void token_refuse(struct token *t, const struct token_answer *why)
+static void token_refuse(struct token *t, const struct token_answer *why)
 {
     struct token_entry *next;
 
+    t->refused = true;
     for (struct token_entry *e = t->waiting.first; e; e = next) {
         next = e->next;
         if (token_may_go(t, e))
@@ -343,8 +358,9 @@ static void token_on_status(const struct token_answer *a, void *userdata)
     }
     if (a->r == 0 && a->result == TOKEN_S_OK &&
         t->status.result == TOKEN_S_OK) {
-        token_link_relax(&t->link);
-        token_set_state(t, "ok", "");
+        t->refused = false;
+        if (!t->keys_unknown)
+            token_set_state(t, "ok", "");
         t->o.on_ready(t, t->o.userdata);
         return;
     }
@@ -362,6 +378,17 @@ static void token_on_status(const struct token_answer *a, void *userdata)
     /* Asked again until somebody has repaired it. */
     if (t->link.fd >= 0)
         token_reconnect_later(t);
+}
+
+void token_keys_unknown(struct token *t, const struct token_answer *why)
+{
+    /* Without a connection, the next helper's keys are looked at. */
+    if (t->stopping || t->link.fd < 0 || t->open)
+        return;
+    t->keys_unknown = true;
+    token_set_state(t, token_answer_code(why), why->text);
+    token_refuse(t, why);
+    token_reconnect_later(t);
 }
 
 static void token_ask_status(struct token *t)
@@ -473,14 +500,16 @@ static void token_connect(struct token *t)
 
     if (token_link_open(&t->link, &e)) {
         token_set_state(t, "unreachable", e.text);
-        token_refuse(t, &(struct token_answer){ .r = -EHOSTDOWN,
-                                                .text = t->text,
-                                                .retry_after_ms = 1000 });
+        if (!t->worked)
+            token_refuse(t, &(struct token_answer){ .r = -EHOSTDOWN,
+                                                    .text = t->text,
+                                                    .retry_after_ms = 1000 });
         if (!t->link.helper_runs)
             token_reconnect_later(t);
         return;
     }
-    t->answered = false;
+    t->connection++;
+    t->answered = t->open = t->refused = t->keys_unknown = false;
     token_ask_status(t);
     token_flush(t);
 }
@@ -557,6 +586,11 @@ const char *token_state_text(const struct token *t)
 bool token_spawned(const struct token *t)
 {
     return !t->o.settings->helper_socket;
+}
+
+uint64_t token_connection(const struct token *t)
+{
+    return t->connection;
 }
 
 size_t token_in_flight(const struct token *t)

@@ -54,7 +54,8 @@ struct token_options {
     size_t index;            /* the token, there */
     /*
      * Called whenever a helper (again) says that the token works: the keys are
-     * looked at then. Until token_open() signing waits.
+     * looked at then. Until token_open() signing waits, for each helper anew:
+     * it may have come back with another token.
      */
     void (*on_ready)(struct token *t, void *userdata);
     void (*on_state)(struct token *t, void *userdata); /* it changed; or NULL */
@@ -69,11 +70,15 @@ struct token *token_free(struct token *t);
 void token_start(struct token *t);
 
 /*
- * token_open() - the keys were looked at: signing may begin, and what waited
- * goes out. token_refuse() - they could not be: what waited is answered @why.
+ * token_open() - this helper's keys were looked at: signing may begin, and what
+ * waited goes out. token_keys_unknown() - they could not be: what waited is
+ * answered @why, and on_ready() is called again after a while.
  */
 void token_open(struct token *t);
-void token_refuse(struct token *t, const struct token_answer *why);
+void token_keys_unknown(struct token *t, const struct token_answer *why);
+
+/* token_connection() - another number for each helper. */
+uint64_t token_connection(const struct token *t);
 
 /**
  * token_send() - ask the helper

@@ -958,6 +958,20 @@ def test_killing_the_helper_under_load_loses_no_request(g):
 
 
 @with_guardian()
+def test_a_helper_that_is_back_signs_only_after_a_look_at_its_keys(g):
+    prefix = g.account["keyLabel"].rsplit(":", 1)[0]
+    g.lab.run(["pkcs11-tool", "--module", L.SOFTHSM, "--token-label", "lab",
+               "--login", "--pin", "1234", "--keypairgen", "--key-type",
+               "EC:prime256v1", "--label", prefix + ":2", "--id", "77"],
+              env=g.env)
+    error, _ = g.sign_input(CLIENT, g.order("example.com"))
+    L.expect(not error, "nobody has looked at it so far")
+    os.kill(helper_of(g), signal.SIGKILL)
+    expect_error(g.sign_input(CLIENT, g.order("www.example.com")),
+                 "AccountNotReady", state="needs-resolve")
+
+
+@with_guardian()
 def test_requests_in_flight_are_answered_before_it_stops(g):
     helper = helper_of(g)
     os.kill(helper, signal.SIGSTOP)

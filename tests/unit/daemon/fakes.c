@@ -203,10 +203,16 @@ void token_open(struct token *t)
     (void)t;
 }
 
-void token_refuse(struct token *t, const struct token_answer *why)
+void token_keys_unknown(struct token *t, const struct token_answer *why)
 {
     (void)t;
     (void)why;
+}
+
+uint64_t token_connection(const struct token *t)
+{
+    (void)t;
+    return fakes.connection;
 }
 
 void token_refresh(struct token *t, enum token_op op, void (*fn)(void *),

@@ -312,6 +312,32 @@ static void test_a_token_that_does_not_answer_changes_nothing(void **state)
     assert_null(a->unresolved);
 }
 
+static void (*answered)(const struct token_ask *ask);
+
+static void replaced(const struct token_ask *ask)
+{
+    answered(ask);
+    fakes.connection++;
+}
+
+/* Half of what it saw may have been another token. */
+static void
+test_a_helper_that_is_replaced_meanwhile_proves_nothing(void **state)
+{
+    struct account *a;
+
+    (void)state;
+    answered = fakes.on_ask;
+    fakes.on_ask = replaced;
+    add_key(ours("le:1"), 0);
+    a = add_account("le", ours("le:1"));
+    add_account("other", ours("other:1"));
+    account_set_unresolved(&w.g, a, "what was known before");
+    check();
+    assert_int_equal(w.r, -ESTALE);
+    assert_string_equal(a->unresolved, "what was known before");
+}
+
 #define CHECK_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -324,6 +350,7 @@ int main(void)
         CHECK_TEST(test_what_is_there_again_needs_nobody),
         CHECK_TEST(test_many_keys_come_in_pages),
         CHECK_TEST(test_a_token_that_does_not_answer_changes_nothing),
+        CHECK_TEST(test_a_helper_that_is_replaced_meanwhile_proves_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -256,6 +256,56 @@ static void test_signing_waits_until_the_keys_were_looked_at(void **state)
     assert_int_equal(f.signs, 1);
 }
 
+/* It may have come back with another token. */
+static void test_after_a_reconnect_signing_waits_again(void **state)
+{
+    (void)state;
+    helper_listen();
+    token_start(f.token);
+    ask(TOKEN_OP_SIGN);
+    run_until(&f.answers, 1);
+    assert_int_equal(f.signs, 1);
+
+    f.open_when_ready = false;
+    helper_hang_up();
+    ask(TOKEN_OP_SIGN);
+    run_until(&f.ready, 2);
+    ask(TOKEN_OP_SIGN);
+    ask(TOKEN_OP_FIND);
+    run_until(&f.answers, 2);
+    assert_int_equal(f.signs, 1);
+    token_open(f.token);
+    run_until(&f.answers, 4);
+    assert_int_equal(f.signs, 3);
+    assert_int_equal(f.r, 0);
+}
+
+static void test_keys_that_cannot_be_listed_are_looked_at_again(void **state)
+{
+    (void)state;
+    f.open_when_ready = false;
+    helper_listen();
+    token_start(f.token);
+    ask(TOKEN_OP_SIGN);
+    run_until(&f.ready, 1);
+    token_keys_unknown(f.token,
+                       &(struct token_answer){ .result = TOKEN_S_UNSUPPORTED,
+                                               .text = "no list" });
+    assert_int_equal(f.answers, 1);
+    assert_string_equal(token_state(f.token), "unsupported-by-backend");
+    ask(TOKEN_OP_SIGN);
+    assert_int_equal(f.answers, 2); /* at once */
+    run_until(&f.ready, 2);
+    /* Not until they are known does it say that all is well. */
+    assert_string_equal(token_state(f.token), "unsupported-by-backend");
+    token_open(f.token);
+    assert_string_equal(token_state(f.token), "ok");
+    ask(TOKEN_OP_SIGN);
+    run_until(&f.answers, 3);
+    assert_int_equal(f.r, 0);
+    assert_int_equal(f.signs, 1);
+}
+
 static void test_what_waits_is_refused_when_the_keys_are_wrong(void **state)
 {
     (void)state;
@@ -264,8 +314,8 @@ static void test_what_waits_is_refused_when_the_keys_are_wrong(void **state)
     token_start(f.token);
     ask(TOKEN_OP_SIGN);
     run_until(&f.ready, 1);
-    token_refuse(f.token,
-                 &(struct token_answer){ .r = -EHOSTDOWN, .text = "no" });
+    token_keys_unknown(f.token,
+                       &(struct token_answer){ .r = -EHOSTDOWN, .text = "no" });
     assert_int_equal(f.answers, 1);
     assert_int_equal(f.r, -EHOSTDOWN);
     assert_int_equal(f.signs, 0);
@@ -489,6 +539,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TOKEN_TEST(test_a_request_is_answered),
         TOKEN_TEST(test_signing_waits_until_the_keys_were_looked_at),
+        TOKEN_TEST(test_after_a_reconnect_signing_waits_again),
+        TOKEN_TEST(test_keys_that_cannot_be_listed_are_looked_at_again),
         TOKEN_TEST(test_what_waits_is_refused_when_the_keys_are_wrong),
         TOKEN_TEST(test_a_signature_is_asked_once_more_of_a_new_helper),
         TOKEN_TEST(test_a_signature_is_not_asked_a_third_time),
