@@ -266,7 +266,7 @@ NEEDED = {
     "AccountSetDirectory": 3, "AccountSignRegistration": 3,
     "AccountRegistered": 3, "AccountSignDeactivation": 3,
     "AccountDeactivated": 3, "Suspend": 3, "Resume": 3, "AuditRotate": 2,
-    "AuditHead": 1, "AuditTakeFirstKey": 3, "Watch": 1,
+    "AuditHead": 1, "AuditTakeFirstKey": 3, "TokenSelfTest": 3, "Watch": 1,
 }
 
 
