@@ -98,6 +98,8 @@ def wait_token(m, state="ok", seconds=60):
 
 
 def test_the_first_client_starts_the_service(m):
+    m.systemctl("disable", "--now", SERVICE)
+    m.systemctl("enable", "--now", *SOCKETS)
     prepare(m)
     expect_sockets(m, f"{TOKEN}.socket")
     expect(state_of(m, SERVICE) == "inactive", "nothing runs yet")
