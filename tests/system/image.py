@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -35,6 +36,19 @@ PACKAGES = (
     "ca-certificates", "curl", "gdb-minimal", "lacme", "lacme-accountd",
     "opensc", "openssl", "pebble", "procps", "python3", "softhsm2", "strace",
     "systemd-container", "util-linux")
+
+
+# Where packages are built and tried: what Build-Depends says, and systemd.
+BUILDING = ("systemd", "systemd-sysv", "dbus", "libnss-systemd",
+            "build-essential", "lintian", "publicsuffix")
+
+
+def build_depends():
+    """The first alternative of each, without versions and profiles."""
+    control = (ROOT / "debian/control").read_text(encoding="utf-8")
+    field = re.search(r"^Build-Depends:((?:\n .*)+)", control, re.M).group(1)
+    return tuple(re.match(r"[a-z0-9.+-]+", item.strip()).group()
+                 for item in field.split(",") if item.strip())
 
 
 def quiet(argv, **more):
@@ -130,6 +144,8 @@ def bootstrap(tree, suite, packages):
     no_start = tree / "usr/sbin/policy-rc.d"
     no_start.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
     no_start.chmod(0o755)
+    hasty = tree / "etc/dpkg/dpkg.cfg.d/no-fsync"
+    hasty.write_text("force-unsafe-io\n", encoding="ascii")
     in_tree(tree, ["apt-get", "update"], env)
     in_tree(tree, ["apt-get", "-y", "dist-upgrade"], env)
     in_tree(tree, ["apt-get", "install", "-y", "--no-install-recommends",
@@ -245,9 +261,9 @@ def product_layer(base):
                      lambda tree: product(tree, base))
 
 
-def layers(with_product=True, suite=None):
+def layers(with_product=True, suite=None, packages=PACKAGES):
     """What a machine lies over, the uppermost first."""
-    base = base_image(suite)
+    base = base_image(suite, packages)
     return [product_layer(base), base] if with_product else [base]
 
 

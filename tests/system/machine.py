@@ -73,9 +73,10 @@ def own_cgroups(name):
 
 
 class Machine:
-    def __init__(self, name, product=True, suite=None):
+    def __init__(self, name, product=True, suite=None,
+                 packages=image.PACKAGES):
         self.name = f"{name}-{os.getpid()}"
-        self.product, self.suite = product, suite
+        self.of = (product, suite, packages)
         self.dir = image.CACHE / "machines" / self.name
         self.root = self.dir / "root"
         self.process = self.leader = self.lock = None
@@ -100,7 +101,7 @@ class Machine:
     # The file system.
 
     def _prepare(self):
-        self.layers = image.layers(self.product, self.suite)
+        self.layers = image.layers(*self.of)
         self.dir.parent.mkdir(parents=True, exist_ok=True)
         _remove_left_over(self.dir.parent)
         self.dir.mkdir()
