@@ -24,7 +24,8 @@ struct request {
     size_t n_keys;
     uint8_t sig[TOKEN_SIGNATURE_MAX];
     size_t sig_len;
-    bool begun; /* GENERATE, DESTROY: the token has been asked */
+    bool begun;    /* GENERATE, DESTROY: the token has been asked */
+    bool has_room; /* likewise: the session was reset to make some */
 };
 
 static uint32_t epoch(const struct answerer *a)
@@ -166,6 +167,38 @@ static enum token_result do_generate(void *userdata, struct backend_error *err)
     return r;
 }
 
+static enum token_result climb(struct request *q, ladder_fn fn,
+                               struct backend_error *err)
+{
+    const struct ladder ladder = { .ops = q->a->service->ops,
+                                   .session = q->a->session,
+                                   .login = &q->a->service->login };
+
+    return ladder_run(&ladder, fn, q, err);
+}
+
+/* Fails once, for the ladder to reset the session. */
+static enum token_result do_make_room(void *userdata, struct backend_error *err)
+{
+    struct request *q = userdata;
+
+    if (q->has_room)
+        return TOKEN_S_OK;
+    q->has_room = true;
+    return backend_fail(err, TOKEN_S_FAILED, BACKEND_CURE_SESSION, 0,
+                        "no room for another key");
+}
+
+static enum token_result make_room(struct request *q, struct backend_error *err)
+{
+    const struct service *s = q->a->service;
+
+    if (!s->ops->room_is_short || !s->ops->room_is_short(s->backend))
+        return TOKEN_S_OK;
+    keycache_clear(&q->a->cache);
+    return climb(q, do_make_room, err);
+}
+
 /* A session that died unnoticed is cured before, by asking for what is not
  * there. */
 static enum token_result do_find_free(void *userdata, struct backend_error *err)
@@ -207,16 +240,6 @@ static enum token_result check_ours(const struct request *q,
     return refuse_token(err, TOKEN_S_NOT_OURS,
                         "the label %s is not within KeyPrefix=%s",
                         q->head->label, prefix);
-}
-
-static enum token_result climb(struct request *q, ladder_fn fn,
-                               struct backend_error *err)
-{
-    const struct ladder ladder = { .ops = q->a->service->ops,
-                                   .session = q->a->session,
-                                   .login = &q->a->service->login };
-
-    return ladder_run(&ladder, fn, q, err);
 }
 
 static struct bytes key_bytes(const struct request *q)
@@ -283,6 +306,8 @@ static enum token_result answer_generate(struct request *q, struct bytes *ret,
 
     *ret = key_bytes(q);
     if (r == TOKEN_S_OK)
+        r = make_room(q, err);
+    if (r == TOKEN_S_OK)
         r = climb(q, do_find_free, err);
     if (r == TOKEN_S_OK)
         r = climb(q, do_generate, err);
@@ -307,6 +332,8 @@ static enum token_result answer_destroy(struct request *q, struct bytes *ret,
     enum token_result r = check_ours(q, err);
 
     *ret = (struct bytes){ 0 };
+    if (r == TOKEN_S_OK)
+        r = make_room(q, err);
     if (r == TOKEN_S_OK)
         r = climb(q, do_destroy, err);
     if (q->begun)

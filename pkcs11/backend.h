@@ -96,6 +96,10 @@ struct backend_ops {
     enum token_result (*session_reset)(struct backend_session *s,
                                        struct backend_error *reterr);
     void (*session_free)(struct backend_session *s);
+    /* NULL: no. Does a key that was used take room in the token until
+     * session_reset(), and for ever when it is destroyed before? Making one is
+     * not tried twice, so it comes before. */
+    bool (*room_is_short)(const struct backend *b);
 
     /* Signing keys whose label starts with @prefix, from the @skip-th on, in an
      * order that stays the same while no key changes. Keys that cannot be used

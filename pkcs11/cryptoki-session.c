@@ -123,12 +123,29 @@ enum token_result cryptoki_session_new(struct backend *b,
     return TOKEN_S_OK;
 }
 
+bool cryptoki_room_is_short(const struct backend *b)
+{
+    return b->keeps_loaded;
+}
+
+/* The ladder finds the session public then, logs in, and resets it once more:
+ * every second time there is nothing to do. */
+static void make_room(struct backend_session *s)
+{
+    if (!s->b->keeps_loaded)
+        return;
+    if (!s->logged_out)
+        (void)s->b->f->C_Logout(s->handle);
+    s->logged_out = !s->logged_out;
+}
+
 enum token_result cryptoki_session_reset(struct backend_session *s,
                                          struct backend_error *reterr)
 {
     enum token_result r;
 
     pthread_mutex_lock(&s->b->lock);
+    make_room(s);
     cryptoki_close_session(s->b, s->handle);
     s->handle = CK_INVALID_HANDLE;
     s->begun = false;

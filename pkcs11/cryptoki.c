@@ -16,6 +16,8 @@
 #include "pkcs11/ckr.h"
 #include "pkcs11/token-uri.h"
 
+#define TPM2_DESCRIPTION "TPM2.0 Cryptoki"
+
 /* NSS reads past the standard structure. */
 struct padded_init_args {
     CK_C_INITIALIZE_ARGS args;
@@ -212,6 +214,8 @@ static enum token_result cryptoki_open(const struct settings_token *settings,
     }
     b->rsa_hashes = !has_mechanism(b, CKM_RSA_PKCS) &&
                     has_mechanism(b, CKM_SHA256_RSA_PKCS);
+    b->keeps_loaded = strncmp((const char *)b->info.libraryDescription,
+                              TPM2_DESCRIPTION, strlen(TPM2_DESCRIPTION)) == 0;
     *ret = b;
     return TOKEN_S_OK;
 }
@@ -242,6 +246,7 @@ const struct backend_ops cryptoki_backend = {
     .session_new = cryptoki_session_new,
     .session_reset = cryptoki_session_reset,
     .session_free = cryptoki_session_free,
+    .room_is_short = cryptoki_room_is_short,
     .list = cryptoki_list,
     .find = cryptoki_find,
     .find_uri = cryptoki_find_uri,

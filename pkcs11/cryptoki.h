@@ -24,6 +24,9 @@ struct backend {
     /* Most tokens want CKM_RSA_PKCS with our DigestInfo; the few that have only
      * CKM_SHA256_RSA_PKCS get the message. */
     bool rsa_hashes;
+    /* tpm2-pkcs11: every key that was used stays loaded until C_Logout, and a
+     * TPM has room for a few. */
+    bool keeps_loaded;
     EVP_MD *sha256, *sha384;
 
     /* C_OpenSession, C_CloseSession, C_Login: modules race here (tpm2-pkcs11
@@ -39,7 +42,8 @@ struct backend_session {
     struct backend *b;
     CK_SESSION_HANDLE handle; /* CK_INVALID_HANDLE: lost */
     EVP_MD_CTX *digest;
-    bool begun; /* C_SignInit was called ahead */
+    bool begun;      /* C_SignInit was called ahead */
+    bool logged_out; /* by the reset before, to make room */
 };
 
 /* An attribute's value, read into fixed space; len 0 when it is not there. */
@@ -92,6 +96,7 @@ enum token_result cryptoki_session_new(struct backend *b,
 enum token_result cryptoki_session_reset(struct backend_session *s,
                                          struct backend_error *reterr);
 void cryptoki_session_free(struct backend_session *s);
+bool cryptoki_room_is_short(const struct backend *b);
 
 /* cryptoki-login.c */
 enum token_result cryptoki_login(struct backend *b, const struct secret *pin,

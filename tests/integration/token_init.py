@@ -175,6 +175,26 @@ def the_pin_may_come_through_a_descriptor(p):
     p.init("--pin-fd", "x", code=64)
 
 
+def a_tpm_has_more_keys_than_room(p):
+    """It holds three objects at a time, and tpm2-pkcs11 lets none go."""
+    p.init()
+    with p.start() as h:
+        equal(h.status().result, "OK")
+        labels = [f"acme-guardian:{i}" for i in range(5)]
+        for label in labels:
+            p.make_key(h, label, "ES256")
+        for label in labels * 2:
+            reply = h.sign(label, "ES256", b"header.payload")
+            equal(reply.result, "OK", f"{label}: {reply.text}")
+    with p.start() as h:
+        for _ in range(5):
+            p.make_key(h, "acme-guardian:x", "ES256")
+            reply = h.sign("acme-guardian:x", "ES256", b"header.payload")
+            equal(reply.result, "OK", reply.text)
+            reply = h.ask("DESTROY", "acme-guardian:x")
+            equal(reply.result, "OK", reply.text)
+
+
 def a_crash_within_is_finished(p):
     p.rules("C_InitPIN segv")
     p.write()
@@ -245,6 +265,7 @@ bad = main(COMMON, [NewSoftHsm, NewTpm], leave=False)
 bad += main([the_pin_may_come_through_a_descriptor,
              a_foreign_token_is_left_alone, what_cannot_be_made_is_refused],
             [NewSoftHsm], leave=False)
+bad += main([a_tpm_has_more_keys_than_room], [NewTpm], leave=False)
 bad += main([a_crash_within_is_finished, a_token_that_hangs_ends_it],
             [NewFaulty], leave=False)
 print(f"{bad} failed" if bad else "all held")
