@@ -173,6 +173,16 @@ static int check_trusted(int fd, const char *path, mode_t type,
     return trusted_check(&sb, path, &rule, reterr) ? CONFIG_E_INVALID : 0;
 }
 
+static int read_sections(struct settings *st, const struct config *config,
+                         struct errmsg *reterr)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < config_n_sections(config); i++)
+        r = read_section(st, config_section(config, i), reterr);
+    return r;
+}
+
 static int read_file(struct settings *st, int dir_fd, const char *dir,
                      const char *name, struct errmsg *reterr)
 {
@@ -191,9 +201,21 @@ static int read_file(struct settings *st, int dir_fd, const char *dir,
     r = check_trusted(fd, buf_str(&path), S_IFREG, reterr);
     if (r == 0)
         r = config_read(fd, buf_str(&path), settings_schema, &config, reterr);
-    for (size_t i = 0; r == 0 && i < config_n_sections(config); i++)
-        r = read_section(st, config_section(config, i), reterr);
-    return r;
+    return r ? r : read_sections(st, config, reterr);
+}
+
+static int read_text(struct settings *st, const char *dir,
+                     const struct settings_text *t, struct errmsg *reterr)
+{
+    CLEANUP_CONFIG struct config *config = NULL;
+    CLEANUP_BUF struct buf path = { 0 };
+    int r;
+
+    r = buf_printf(&path, "%s/%s", dir, t->name);
+    if (r == 0)
+        r = config_parse(t->text, buf_str(&path), settings_schema, &config,
+                         reterr);
+    return r ? r : read_sections(st, config, reterr);
 }
 
 /* A link that leads nowhere is there, and cannot be opened: without [Deny] and
@@ -278,6 +300,13 @@ static int set_defaults(struct settings *st, const char *dir)
 
 int settings_load(const char *dir, struct settings **ret, struct errmsg *reterr)
 {
+    return settings_load_with(dir, NULL, 0, ret, reterr);
+}
+
+int settings_load_with(const char *dir, const struct settings_text *more,
+                       size_t n_more, struct settings **ret,
+                       struct errmsg *reterr)
+{
     CLEANUP_SETTINGS struct settings *st = calloc(1, sizeof(*st));
     CLEANUP_FD int dir_fd = -1;
     int r;
@@ -296,6 +325,8 @@ int settings_load(const char *dir, struct settings **ret, struct errmsg *reterr)
         r = read_file(st, dir_fd, dir, "guardian.conf", reterr);
     if (r == 0)
         r = read_dropins(st, dir, reterr);
+    for (size_t i = 0; r == 0 && i < n_more; i++)
+        r = read_text(st, dir, &more[i], reterr);
     for (size_t i = 0; r == 0 && i < st->n_tokens; i++) {
         r = settings_token_check(&st->tokens[i], reterr);
         if (r == 0)

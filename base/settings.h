@@ -111,6 +111,18 @@ extern const struct config_schema settings_schema[];
 int settings_load(const char *dir, struct settings **ret,
                   struct errmsg *reterr) MUST_CHECK;
 
+/* A file that is not there yet, by its name within the directory. */
+struct settings_text {
+    const char *name;
+    struct bytes text;
+};
+
+/* settings_load_with() - as settings_load() would, were these files there after
+ * all others: before they are written. */
+int settings_load_with(const char *dir, const struct settings_text *more,
+                       size_t n_more, struct settings **ret,
+                       struct errmsg *reterr) MUST_CHECK;
+
 const struct settings_token *settings_token(const struct settings *s,
                                             const char *name);
 

@@ -237,6 +237,29 @@ static void test_names(void **state)
     assert_false(settings_name_ok("abcdefghijabcdefghijabcdefghijabc"));
 }
 
+/* Files that are not there yet count after those that are, by their names. */
+static void test_texts_count_as_files(void **state)
+{
+    struct dir *d = *state;
+    const struct settings_text more[] = {
+        { "guardian.conf.d/token-t.conf",
+          bytes_from_str("[Guardian]\nAuditKeep=7\n[Token t]\n"
+                         "Backend=sealed\n") },
+        { "guardian.conf.d/bad.conf", bytes_from_str("[Token x]\nNo=1\n") },
+    };
+    CLEANUP_SETTINGS struct settings *s = NULL;
+    struct errmsg e = { 0 };
+
+    put(d, "[Guardian]\nAuditKeep=5\n");
+    assert_int_equal(settings_load_with(d->path, more, 1, &s, &e), 0);
+    assert_int_equal(s->audit_keep, 7);
+    assert_non_null(settings_token(s, "t"));
+    assert_int_equal(settings_load_with(d->path, more + 1, 1, &s, &e),
+                     CONFIG_E_INVALID);
+    assert_non_null(strstr(e.file, "/guardian.conf.d/bad.conf"));
+    assert_int_equal(e.line, 2);
+}
+
 int main(void)
 {
 #define IN_DIR(fn) cmocka_unit_test_setup_teardown(fn, make_dir, remove_dir)
@@ -249,6 +272,7 @@ int main(void)
         IN_DIR(test_a_pin_in_the_file_is_not_repeated),
         IN_DIR(test_a_file_others_can_write_is_refused),
         IN_DIR(test_what_is_there_but_no_file_is_refused),
+        IN_DIR(test_texts_count_as_files),
         cmocka_unit_test(test_names),
     };
 
