@@ -36,7 +36,7 @@ static int run_rotate(struct ctl_context *c)
  * The daemon gives the key out once, so there must be a place for it before it
  * is asked for: the file is made and filled first, and only overwritten.
  */
-static int key_file_make(const char *path, int *ret_fd)
+int ctl_audit_key_file_make(const char *path, int *ret_fd)
 {
     CLEANUP_FD int fd = -1;
     char line[KEY_HEX + 1];
@@ -54,7 +54,7 @@ static int key_file_make(const char *path, int *ret_fd)
     return 0;
 }
 
-static int key_file_fill(int fd, const char *key)
+int ctl_audit_key_file_fill(int fd, const char *key)
 {
     if (pwrite(fd, key, KEY_HEX, 0) != KEY_HEX || fsync(fd) < 0)
         return -EIO;
@@ -68,7 +68,7 @@ static int take_key_to(struct ctl_context *c, const char *path)
     const char *key;
     int r;
 
-    r = key_file_make(path, &fd);
+    r = ctl_audit_key_file_make(path, &fd);
     if (r)
         return ctl_fail(CTL_EXIT_CONFIG, "%s: %s", path, strerror(-r));
     r = ctl_once(c, CTL_SOCKET_ADMIN, "AuditTakeFirstKey", json_object(),
@@ -78,7 +78,7 @@ static int take_key_to(struct ctl_context *c, const char *path)
         return r;
     }
     key = ctl_string(answer, "key");
-    if (!key || strlen(key) != KEY_HEX || key_file_fill(fd, key)) {
+    if (!key || strlen(key) != KEY_HEX || ctl_audit_key_file_fill(fd, key)) {
         (void)puts(key ? key : "");
         return ctl_fail(CTL_EXIT_TRY_AGAIN,
                         "%s: the key could not be written; it stands on "
@@ -152,7 +152,22 @@ static int find_head(const struct ctl_context *c,
     return CTL_EXIT_DONE;
 }
 
-static int read_key(const char *path, struct chain *ret)
+bool ctl_audit_key_file_blank(const char *path)
+{
+    CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    char line[KEY_HEX + 2];
+    ssize_t n = fd < 0 ? -1 : pread(fd, line, sizeof(line), 0);
+
+    if (n != 0 && n != KEY_HEX + 1)
+        return false;
+    for (ssize_t i = 0; i < n; i++) {
+        if (line[i] != '\n')
+            return false;
+    }
+    return true;
+}
+
+int ctl_audit_key_file_read(const char *path, struct chain *ret)
 {
     CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     struct errmsg err = { 0 };
@@ -228,6 +243,25 @@ static int verify(const struct ctl_context *c, const char *dir,
     return r ? ctl_fail_at(CTL_EXIT_NO, &err) : save_key(c, &result.file_start);
 }
 
+int ctl_audit_check(const struct ctl_context *c, const char *dir,
+                    const struct chain *from, unsigned long long *ret_line)
+{
+    struct audit_verify_result result = { 0 };
+    CLEANUP_WIPE(wipe, result);
+    struct chain_head head;
+    struct errmsg err = { 0 };
+    int r;
+
+    if (!head_from_daemon(c, &head))
+        return ctl_fail(CTL_EXIT_UNAVAILABLE,
+                        "the daemon does not tell the audit log's last line");
+    r = audit_verify(dir, from, &head, &result, &err);
+    *ret_line = result.head.line;
+    if (r)
+        return ctl_fail_at(r < 0 ? CTL_EXIT_UNAVAILABLE : CTL_EXIT_NO, &err);
+    return CTL_EXIT_DONE;
+}
+
 /*
  * Works without a daemon and, with --dir, without a configuration: an auditor
  * has the files and the key, and nothing else.
@@ -251,7 +285,7 @@ static int run_verify(struct ctl_context *c)
         return r;
     if (!dir)
         dir = settings->log_dir;
-    r = read_key(ctl_args_value(c, "--key-file"), &from);
+    r = ctl_audit_key_file_read(ctl_args_value(c, "--key-file"), &from);
     /* Before the files are read: a running daemon goes on writing. */
     if (r == 0)
         r = find_head(c, settings, &head);

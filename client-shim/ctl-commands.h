@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 
+#include "base/chain.h"
 #include "client-shim/ctl.h"
 
 /* The command tables, and what their files share. */
@@ -45,6 +46,21 @@ extern const struct ctl_option ctl_register_options[];
 extern const struct ctl_option ctl_deactivate_options[];
 int ctl_register_run(struct ctl_context *c);
 int ctl_register_run_deactivate(struct ctl_context *c);
+
+/* ctl-setup.c */
+extern const struct ctl_command ctl_setup_commands[];
+
+/* ctl-audit.c, for setup. The file of the first key is made blank, and filled
+ * when the key has come; one that is blank is of a run that was killed. */
+int ctl_audit_key_file_make(const char *path, int *ret_fd) MUST_CHECK;
+int ctl_audit_key_file_fill(int fd, const char *key) MUST_CHECK;
+bool ctl_audit_key_file_blank(const char *path);
+int ctl_audit_key_file_read(const char *path, struct chain *ret) MUST_CHECK;
+/* ctl_audit_check() - from a key on to the line that the daemon names.
+ * Return: the exit code, all printed. */
+int ctl_audit_check(const struct ctl_context *c, const char *dir,
+                    const struct chain *from,
+                    unsigned long long *ret_line) MUST_CHECK;
 
 /* ctl-tail.c */
 extern const struct ctl_option ctl_tail_options[];

@@ -61,8 +61,10 @@ int ctl_daemon_open(const struct ctl_context *c, enum ctl_socket socket,
     bool quiet = ret->quiet;
     int r;
 
-    *ret =
-        (struct ctl_daemon){ .context = c, .socket = socket, .quiet = quiet };
+    *ret = (struct ctl_daemon){ .context = c,
+                                .socket = socket,
+                                .quiet = quiet,
+                                .expected = ret->expected };
     r = socket_path(c, socket, &path);
     if (r)
         return r;
@@ -129,7 +131,9 @@ static int call_text(struct ctl_daemon *d, const char *method, const char *name,
                             timeout_ms, &error, &answer);
     if (r)
         return d->quiet ? CTL_EXIT_UNAVAILABLE : report_transport(d, method, r);
-    if (error && d->quiet)
+    if (error && d->expected && strcmp(error, d->expected) == 0)
+        code = CTL_EXIT_NO;
+    else if (error && d->quiet)
         code = CTL_EXIT_UNAVAILABLE;
     else if (error)
         code = ctl_error_report(d->context, error, answer);
