@@ -252,10 +252,14 @@ def test_no_limit_takes_a_socket_down(m):
 def test_what_is_stopped_with_its_sockets_stays_so(m):
     m.systemctl("stop", SERVICE)
     expect(ask(m) == "acme-guardiand", "stopped alone, a client starts it")
-    m.systemctl("stop", SERVICE, *SOCKETS)
+    m.systemctl("stop", SERVICE, "acme-guardian-*.socket")
     expect(m.run(["test", "-e", f"{RUN}/client.sock"],
                  check=False).returncode == 1, "nothing to connect to")
-    m.systemctl("start", *SOCKETS)
+    m.wait_for("the helper's end", lambda: state_of(
+        m, f"{TOKEN}.service") == "inactive")
+    m.systemctl("start", SERVICE)
+    expect_sockets(m, f"{TOKEN}.socket")
+    wait_token(m)
 
 
 def test_all_comes_back_at_boot(m):
