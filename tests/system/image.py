@@ -245,7 +245,8 @@ def install_build(root):
         quiet(["meson", "install", "-C", build, "--no-rebuild"],
               env=dict(os.environ, DESTDIR=str(root)))
     for argv in (["systemd-sysusers"], ["mkdir", "-p", "/etc/acme-guardian"],
-                 ["systemctl", "enable", "acme-guardian.service"]):
+                 ["systemctl", "enable", "acme-guardian.service"],
+                 ["journalctl", "--update-catalog"]):
         in_tree(root, argv, os.environ)
 
 
