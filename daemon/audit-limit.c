@@ -30,9 +30,9 @@ bool audit_limit_take(struct audit_limit *l, uid_t uid, uint64_t now_ms)
 
     /* The uid's own limit first: what it may not write costs nobody else. */
     if (bucket_take(&l->uids[i].bucket, now_ms, AUDIT_REFUSALS_BURST,
-                    AUDIT_REFUSAL_EVERY_MS) &&
+                    AUDIT_REFUSAL_EVERY_MS, 1) &&
         bucket_take(&l->all, now_ms, AUDIT_ALL_REFUSALS_BURST,
-                    AUDIT_ALL_REFUSAL_EVERY_MS))
+                    AUDIT_ALL_REFUSAL_EVERY_MS, 1))
         return true;
     l->uids[i].count++;
     return false;

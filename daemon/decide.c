@@ -102,14 +102,13 @@ static int decide_count(const struct decision *d)
 /* Only what would be granted counts: refusals have a limit of their own. */
 static int decide_rate(struct decision *d, struct refusal *ret_refusal)
 {
-    struct guardian *g = d->guardian;
-    struct timespec now;
+    size_t octets = strlen(d->request->url);
     uint64_t wait_ms;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    wait_ms = grant_limit_take(&g->grants, d->in.peer->uid,
-                               (uint64_t)now.tv_sec * 1000000 +
-                                   (uint64_t)now.tv_nsec / 1000);
+    for (size_t i = 0; i < d->request->identifiers.n; i++)
+        octets += strlen(d->request->identifiers.items[i].value);
+    wait_ms = grant_limit_take(&d->guardian->grants, d->in.peer->uid, octets,
+                               names_now_ms() * 1000);
     if (wait_ms == 0)
         return 0;
     d->retry_after_ms = wait_ms;
