@@ -134,9 +134,10 @@ enum token_result libp11_find(struct backend_session *s, const char *label,
     struct open_key *k = NULL;
     enum token_result r = find(s, label, &k, reterr);
 
-    if (r == TOKEN_S_OK)
-        *ret = k->key;
-    return r;
+    if (!k)
+        return r;
+    *ret = k->key;
+    return TOKEN_S_OK;
 }
 
 enum token_result libp11_sign(struct backend_session *s,
@@ -149,7 +150,7 @@ enum token_result libp11_sign(struct backend_session *s,
 
     if (!k)
         r = find(s, key->key.label, &k, reterr);
-    if (r != TOKEN_S_OK)
+    if (!k)
         return r;
     if (!open_key_is(k, key))
         return backend_fail(reterr, TOKEN_S_FAILED, BACKEND_CURE_SESSION, 0,

@@ -73,9 +73,9 @@ struct open_key *open_keys_put(struct backend_session *s,
     if (!k)
         k = used_longest_ago(s);
     open_key_forget(k);
-    *k = (struct open_key){ .key = { .key = *key },
-                            .signer = signer,
-                            .used = ++s->clock };
+    k->key.key = *key;
+    k->signer = signer;
+    k->used = ++s->clock;
     return k;
 }
 
