@@ -220,12 +220,23 @@ static bool is_retry(const struct recent *r)
     return r && r->retries < QUOTA_RETRIES_MAX;
 }
 
-/* In the place of @known, or of the oldest. */
-static void remember(struct quota *q, struct recent *known,
-                     const struct rule *rule, uint64_t now_ms,
+static bool take_retry(struct quota *q, const struct rule *rule,
+                       uint64_t now_ms, const uint8_t *hash)
+{
+    struct recent *r = find_recent(q, rule, now_ms, hash);
+
+    if (!is_retry(r))
+        return false;
+    r->retries++;
+    return true;
+}
+
+/* In its own place, if it has one, or in that of the oldest. */
+static void remember(struct quota *q, const struct rule *rule, uint64_t now_ms,
                      const uint8_t *hash)
 {
     struct recent *set = set_of(q, hash);
+    struct recent *known = find_recent(q, rule, now_ms, hash);
     struct recent *place = known ? known : set;
 
     for (size_t i = 1; !known && i < N_WAYS; i++) {
@@ -250,16 +261,11 @@ int quota_count(struct quota *q, const char *rule_id, uint64_t now_ms,
                 const uint8_t payload_sha256[static 32])
 {
     struct rule *rule = find(q, rule_id, now_ms);
-    struct recent *known = NULL;
     uint32_t second = second_of(now_ms) + 1;
     int r;
 
-    if (rule)
-        known = find_recent(q, rule, now_ms, payload_sha256);
-    if (is_retry(known)) {
-        known->retries++;
+    if (rule && take_retry(q, rule, now_ms, payload_sha256))
         return 0;
-    }
     if (!rule) {
         r = add_rule(q, rule_id, second - 1, &rule);
         if (r)
@@ -274,7 +280,7 @@ int quota_count(struct quota *q, const char *rule_id, uint64_t now_ms,
     }
     tick_at(rule, rule->n - 1)->orders++;
     rule->used++;
-    remember(q, known, rule, now_ms, payload_sha256);
+    remember(q, rule, now_ms, payload_sha256);
     return 0;
 }
 

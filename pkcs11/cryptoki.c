@@ -193,6 +193,7 @@ enum token_result cryptoki_load(const struct settings_token *settings,
         cryptoki_close(b);
         return r;
     }
+    assert(b->f);
     *ret = b;
     return TOKEN_S_OK;
 }
@@ -206,8 +207,9 @@ static enum token_result cryptoki_open(const struct settings_token *settings,
     enum token_result r;
 
     r = cryptoki_load(settings, &b, &uri, reterr);
-    if (r == TOKEN_S_OK)
-        r = find_token(b, uri, reterr);
+    if (!b)
+        return r;
+    r = find_token(b, uri, reterr);
     if (r != TOKEN_S_OK) {
         cryptoki_close(b);
         return r;
