@@ -20,6 +20,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(__file__))
 import daemon as D  # noqa: E402
+from admin_roles import NEEDED  # noqa: E402
 import lab as L  # noqa: E402
 
 PIN = "1234"
@@ -260,14 +261,6 @@ def test_nobody_matches_no_rule(g):
 
 
 ROLES = {D.NOBODY: 0, D.MONITOR: 1, D.OPS: 2, 0: 3}
-NEEDED = {
-    "Status": 1, "Reload": 2, "TokenList": 1, "TokenCheck": 2,
-    "TokenUnlock": 3, "AccountCreate": 3, "AccountList": 1, "AccountShow": 1,
-    "AccountSetDirectory": 3, "AccountSignRegistration": 3,
-    "AccountRegistered": 3, "AccountSignDeactivation": 3,
-    "AccountDeactivated": 3, "Suspend": 3, "Resume": 3, "AuditRotate": 2,
-    "AuditHead": 1, "AuditTakeFirstKey": 3, "TokenSelfTest": 3, "Watch": 1,
-}
 
 
 @D.with_guardian()

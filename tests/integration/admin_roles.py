@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Who may call what of org.acmeguardian.Admin: decided here for each method.
+
+The tests compare this with the interface that the daemon serves: a method that
+is added without a line here makes them fail.
+"""
+
+NONE, MONITOR, OPS, ADMIN = range(4)
+
+NEEDED = {
+    "Status": MONITOR,
+    "TokenList": MONITOR,
+    "AccountList": MONITOR,
+    "AccountShow": MONITOR,
+    "AuditHead": MONITOR,
+    "Watch": MONITOR,
+    # What timers need: nothing that ends an account or a key, lets a PIN be
+    # sent again, changes who may sign, or erases what was logged.
+    "Reload": OPS,
+    "TokenCheck": OPS,
+    "TokenUnlock": ADMIN,
+    "TokenSelfTest": ADMIN,
+    "AccountCreate": ADMIN,
+    "AccountSetDirectory": ADMIN,
+    "AccountSignRegistration": ADMIN,
+    "AccountRegistered": ADMIN,
+    "AccountSignDeactivation": ADMIN,
+    "AccountDeactivated": ADMIN,
+    "Suspend": ADMIN,
+    "Resume": ADMIN,
+    "AuditRotate": ADMIN,
+    "AuditTakeFirstKey": ADMIN,
+}
