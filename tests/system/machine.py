@@ -128,15 +128,17 @@ class Machine:
             self.process = subprocess.Popen(
                 ["systemd-nspawn", "-D", self.root, "-b", "--register=no",
                  "--keep-unit", "--private-network", "--machine", self.name,
-                 # Without, even what RLIMIT_MEMLOCK allows is refused.
-                 "--system-call-filter=@memlock", "--link-journal=no",
+                 # Without, even what RLIMIT_MEMLOCK allows is refused, and
+                 # DeviceAllow= and IPAddressDeny= do nothing.
+                 "--system-call-filter=@memlock bpf", "--link-journal=no",
                  "--resolv-conf=off", "--timezone=off",
-                 # Or no secret could be locked in memory.
-                 "--system-call-filter=@memlock",
                  "--console=read-only"],
                 stdin=subprocess.DEVNULL, stdout=console,
                 stderr=subprocess.STDOUT, start_new_session=True,
-                env={"PATH": os.environ["PATH"]}, preexec_fn=child)
+                # The hierarchy of Debian's hosts, whatever this one has.
+                env={"PATH": os.environ["PATH"],
+                     "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+                preexec_fn=child)
         self._wait_booted()
 
     def _wait_booted(self):
