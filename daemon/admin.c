@@ -142,6 +142,24 @@ json_t *admin_time(int64_t s)
     return json_string(text);
 }
 
+/* Each call is a line of the audit log, which must not be called away
+ * (daemon/grant-limit.h). An administrator is not kept from repairing. */
+static bool admin_within_limit(struct guardian *g, struct varlink_call *call,
+                               enum role role)
+{
+    uid_t uid = varlink_call_peer(call)->uid;
+    uint64_t wait_ms;
+
+    if (role == ROLE_ADMIN)
+        return true;
+    wait_ms = grant_limit_take(&g->grants, uid, 0, names_now_ms() * 1000);
+    if (wait_ms == 0)
+        return true;
+    admin_error(call, "Busy",
+                json_pack("{s:I}", "retryAfterMs", (json_int_t)wait_ms));
+    return false;
+}
+
 static int admin_authorise(struct varlink_call *call,
                            const struct varlink_method *method, void *userdata)
 {
@@ -150,10 +168,11 @@ static int admin_authorise(struct varlink_call *call,
         admin_event(call, "denied", &(struct admin_subject){ 0 });
     struct audit *audit;
     enum role needed = (enum role)method->tag;
+    enum role role =
+        roles_of(&g->roles, varlink_call_peer(call), &g->names.policy);
 
-    if (roles_of(&g->roles, varlink_call_peer(call), &g->names.policy) >=
-        needed)
-        return 0;
+    if (role >= needed)
+        return admin_within_limit(g, call, role) ? 0 : 1;
     audit = guardian_audit(g);
     if (audit)
         audit_write_refusal(audit, &event);

@@ -447,6 +447,22 @@ def test_requests_per_minute_are_limited_for_a_user(g):
 
 
 @with_guardian()
+def test_calls_of_operators_cannot_call_the_log_away(g):
+    g.configure(g.conf.replace("Minute=10000000", "Minute=2"))
+    g.restart()
+    for method, uid in (("Status", MONITOR), ("Reload", OPS)):
+        for _ in range(2):
+            g.must(method, uid=uid)
+        before = len(g.audit_lines())
+        got = g.ask_admin(method, uid=uid)
+        expect_error(got, "Busy")
+        L.expect(0 < got[1]["retryAfterMs"] <= 30001, str(got))
+        L.expect(len(g.audit_lines()) == before, "no line")
+    for _ in range(4):
+        g.must("Status")
+
+
+@with_guardian()
 def test_a_stale_thumbprint_is_told_where_it_matters(g):
     stale = "x" * 43
     now = g.account["thumbprint"]
