@@ -721,6 +721,12 @@ def test_no_process_leaves_a_core(m):
 def test_nothing_of_ours_is_where_others_meet(m):
     for folder in ("/dev/shm", "/dev/mqueue"):
         expect(not m.run(["ls", "-A", folder]).stdout, folder)
+    m.write("/tmp/of-the-host", "")
+    for unit in (UNIT, HELPER, OTHER_HELPER):
+        name = said(m, like(m, unit, unit, True), "list=/tmp")
+        expect(not name, f"{unit} sees in /tmp: {name}")
+    expect("of-the-host" in said(m, like(m, UNIT, UNIT), "list=/tmp"),
+           "which is not the host's")
     abstract = [l.split()[-1] for l in m.read("/proc/net/unix").splitlines()
                 if l.split()[-1].startswith("@")]
     expect(not any("guardian" in name for name in abstract), abstract)
