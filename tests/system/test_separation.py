@@ -529,8 +529,9 @@ def test_a_helper_is_closed_from_its_first_instruction(m):
                f"LD_LIBRARY_PATH={folder}", program, "--version"])
         pid = main_pid(m, f"{name}.service")
         m.wait_for("the linker", lambda: m.run(
-            ["cat", f"/proc/{pid}/wchan"], check=False).stdout.startswith(
-                "wait_for_partner"))
+            f"test $(readlink /proc/{pid}/exe) = {program} && "
+            f"grep -q 'State:.S' /proc/{pid}/status", check=False
+        ).returncode == 0)
         return pid
     outcomes(m, helper, intrusions(held("held", HELPER_PROGRAM), "ok"))
     control(m, helper, *traceable(held("held-control", f"{folder}/readable")))
