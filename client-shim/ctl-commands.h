@@ -25,9 +25,10 @@ static inline void ctl_json_decref_p(json_t **j)
 int ctl_token_print_list(const json_t *tokens) MUST_CHECK;
 bool ctl_token_all_ok(const json_t *tokens);
 
-/* ctl-token.c, for setup: TokenSelfTest. Return: the exit code. */
+/* ctl-token.c, for setup: TokenSelfTest; @quiet: an error is not printed.
+ * Return: the exit code. */
 int ctl_token_self_test(const struct ctl_context *c, const char *name,
-                        const char *alg, json_t **ret) MUST_CHECK;
+                        const char *alg, bool quiet, json_t **ret) MUST_CHECK;
 
 /* ctl-helper.c */
 #define CTL_HELPER_PATH_MAX 4200

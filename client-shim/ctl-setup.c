@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "client-shim/ctl-print.h"
 #include "client-shim/setup-ask.h"
 #include "client-shim/setup.h"
+#include "policy/policy.h"
 
 /* guardianctl setup: the order of the steps; setup.h says where they are. */
 
@@ -42,19 +42,19 @@ void setup_say(struct setup *s, const char *state, const char *fmt, ...)
     (void)fflush(stdout);
 }
 
+/* A group of its own has the same name. */
 static int find_user(const char *name, struct setup_user *ret)
 {
-    const struct passwd *pw;
+    const struct policy_names *names = &policy_names_nss;
 
-    errno = 0;
-    pw = getpwnam(name);
-    if (!pw)
-        return ctl_fail(CTL_EXIT_CONFIG,
-                        "there is no user %s: the package is installed half; "
-                        "run systemd-sysusers, or install it again",
-                        name);
-    *ret = (struct setup_user){ name, pw->pw_uid, pw->pw_gid };
-    return CTL_EXIT_DONE;
+    ret->name = name;
+    if (names->uid(name, &ret->uid, names->userdata) == 0 &&
+        names->gid(name, &ret->gid, names->userdata) == 0)
+        return CTL_EXIT_DONE;
+    return ctl_fail(CTL_EXIT_CONFIG,
+                    "there is no user %s: the package is installed half; "
+                    "run systemd-sysusers, or install it again",
+                    name);
 }
 
 /* Before anything is asked: is there what a package should have made? */

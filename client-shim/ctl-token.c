@@ -173,9 +173,9 @@ static int print_self_test(const json_t *answer)
 }
 
 int ctl_token_self_test(const struct ctl_context *c, const char *name,
-                        const char *alg, json_t **ret)
+                        const char *alg, bool quiet, json_t **ret)
 {
-    CLEANUP_CTL_DAEMON struct ctl_daemon d = { 0 };
+    CLEANUP_CTL_DAEMON struct ctl_daemon d = { .quiet = quiet };
     int r;
 
     r = ctl_daemon_open(c, CTL_SOCKET_ADMIN, &d);
@@ -192,7 +192,7 @@ static int run_self_test(struct ctl_context *c)
     int r;
 
     r = ctl_token_self_test(c, c->operands[0], ctl_args_value(c, "--alg"),
-                            &answer);
+                            false, &answer);
     if (r)
         return r;
     if (c->json)

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "acme/dns-name.h"
+#include "base/settings-value.h"
 #include "client-shim/setup-ask.h"
 #include "client-shim/setup.h"
 
@@ -313,40 +314,29 @@ static int answer_token(struct setup *s)
 
 /* ---- the policy ---- */
 
-static bool is_policy(const char *name)
+static int is_policy(const struct dirent *e)
 {
-    size_t n = strlen(name);
+    size_t n = strlen(e->d_name);
 
-    return name[0] != '.' && n > 7 && strcmp(name + n - 7, ".policy") == 0;
+    return e->d_name[0] != '.' && n > 7 &&
+           strcmp(e->d_name + n - 7, ".policy") == 0;
 }
 
 static bool has_policy(const struct setup *s)
 {
-    DIR *dir = opendir(s->settings->policy_dir);
-    const struct dirent *e;
-    bool found = false;
+    struct dirent **names = NULL;
+    int n = scandir(s->settings->policy_dir, &names, is_policy, alphasort);
 
-    while (dir && !found && (e = readdir(dir)))
-        found = is_policy(e->d_name);
-    if (dir)
-        (void)closedir(dir);
-    return found;
+    for (int i = 0; i < n; i++)
+        free(names[i]);
+    free(names);
+    return n > 0;
 }
 
 static int add_domain(struct setup *s, const char *name)
 {
-    size_t n = 0;
-    char **more;
-
-    while (s->domains && s->domains[n])
-        n++;
-    more = reallocarray(s->domains, n + 2, sizeof(*more));
-    if (!more)
-        return setup_no_memory();
-    s->domains = more;
-    more[n + 1] = NULL;
-    more[n] = strdup(name);
-    return more[n] ? CTL_EXIT_DONE : setup_no_memory();
+    return settings_strv_add(&s->domains, name) ? setup_no_memory()
+                                                : CTL_EXIT_DONE;
 }
 
 static int take_domains(struct setup *s)
@@ -448,7 +438,5 @@ void setup_answers_deinit(struct setup *s)
     free(s->tcti);
     free(s->user);
     free(s->account);
-    for (char **d = s->domains; d && *d; d++)
-        free(*d);
-    free(s->domains);
+    settings_strv_free(s->domains);
 }

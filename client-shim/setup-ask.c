@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client-shim/setup-ask.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -58,6 +59,7 @@ int ask_text(const char *question, const char *preset, ask_check_fn check,
         r = read_line(&line);
         if (r)
             return r;
+        assert(line);
         answer = trim(line);
         if (!*answer && preset)
             answer = preset;

@@ -72,7 +72,7 @@ static int make_temporary(int dir_fd, struct bytes content, mode_t mode)
 int setup_file_make(const char *path, struct bytes content, mode_t mode)
 {
     CLEANUP_FD int dir_fd = -1;
-    const char *name = NULL;
+    const char *name = "";
     int r;
 
     r = setup_file_there(path);
@@ -116,7 +116,7 @@ int setup_dir_make(const char *path, mode_t mode, uid_t uid, gid_t gid)
 {
     CLEANUP_FD int dir_fd = -1;
     CLEANUP_FD int fd = -1;
-    const char *name = NULL;
+    const char *name = "";
     struct stat st;
     bool made;
     int r;

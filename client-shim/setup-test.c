@@ -148,7 +148,14 @@ static int test_token(struct setup *s)
                       s->name);
         return r;
     }
-    r = ctl_token_self_test(s->c, s->name, NULL, &answer);
+    /* A token that fails for once is cured by a new helper (SoftHSM2 hides its
+     * token while another process logs in); what fails twice is told. */
+    r = ctl_token_self_test(s->c, s->name, NULL, true, &answer);
+    if (r) {
+        r = setup_units_wait(s);
+        if (r == 0)
+            r = ctl_token_self_test(s->c, s->name, NULL, false, &answer);
+    }
     if (r)
         return r;
     setup_say(s, SETUP_DONE,
@@ -260,7 +267,7 @@ static int test_status(struct setup *s)
         code = code ? code : r;
     }
     if (!ctl_true(status, "ready"))
-        code = ctl_fail(CTL_EXIT_UNAVAILABLE, "the daemon is not ready");
+        code = ctl_fail(CTL_EXIT_NO, "not all is ready: guardianctl status");
     setup_say(s, SETUP_DONE, "status: %s, %s",
               ctl_true(status, "ready") ? "ready" : "not ready",
               ctl_string(status, "separation"));

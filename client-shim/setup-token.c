@@ -7,9 +7,9 @@
  * which makes the token as its own user and asks for the recovery passphrase
  * itself.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,6 +20,7 @@
 #include "client-shim/setup-file.h"
 #include "client-shim/setup-run.h"
 #include "client-shim/setup.h"
+#include "policy/policy.h"
 
 #define SYSTEMD_CREDS "/usr/bin/systemd-creds"
 #define CREDENTIAL_MAX (64 * 1024)
@@ -114,6 +115,7 @@ static int pipe_with(const struct secret *secret, int *ret_fd)
     CLEANUP_FD int to = -1;
     int fds[2];
 
+    assert(secret);
     if (pipe2(fds, O_CLOEXEC) < 0)
         return -errno;
     from = fds[0];
@@ -348,8 +350,8 @@ static int run_helper(const struct setup *s, int passphrase, int pin,
 {
     const struct setup_user *user =
         s->token->helper_socket ? &s->helper : &s->daemon;
-    const struct group *tss =
-        s->backend == SETUP_BACKEND_TPM ? getgrnam("tss") : NULL;
+    const struct policy_names *names = &policy_names_nss;
+    gid_t tss = 0; /* whose the TPM's device is */
     char path[CTL_HELPER_PATH_MAX];
     CLEANUP_BUF struct buf folder = { 0 };
     const char *argv[10];
@@ -360,7 +362,6 @@ static int run_helper(const struct setup *s, int passphrase, int pin,
         .as_user = true,
         .uid = user->uid,
         .gid = user->gid,
-        .group = tss ? tss->gr_gid : 0,
     };
     int r;
 
@@ -370,6 +371,9 @@ static int run_helper(const struct setup *s, int passphrase, int pin,
     r = softhsm_folder(s, &folder);
     if (r)
         return r;
+    if (s->backend == SETUP_BACKEND_TPM &&
+        names->gid("tss", &tss, names->userdata) == 0)
+        p.group = tss;
     p.folder = folder.len > 0 ? buf_str(&folder) : NULL;
     fill_argv(s, argv, pin >= 0);
     p.argv = argv;

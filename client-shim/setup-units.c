@@ -186,6 +186,11 @@ static int wait_for_token(struct setup *s, const struct units *u)
     }
 }
 
+int setup_units_wait(struct setup *s)
+{
+    return wait_for_token(s, &(struct units){ 0 });
+}
+
 static bool daemon_answers(const struct setup *s)
 {
     return ctl_try(s->c, CTL_SOCKET_ADMIN, "Status", json_object(), NULL) ==

@@ -98,6 +98,7 @@ int setup_token_init(struct setup *s) MUST_CHECK;
 
 /* setup-units.c: *ret_running says whether there is a daemon to go on with. */
 int setup_units(struct setup *s, bool *ret_running) MUST_CHECK;
+int setup_units_wait(struct setup *s) MUST_CHECK; /* until the token is ok */
 
 /* setup-test.c */
 int setup_test_take_key(struct setup *s) MUST_CHECK;
