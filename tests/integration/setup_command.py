@@ -16,7 +16,7 @@ import sys
 from lab import (GUARDIANCTL, OTHER_UID, SOFTHSM, TOKEN_UID, Lab, expect,
                  run_cases)
 from setup_lab import (CREDSTORE, ETC, PASSPHRASE, TOKENS, Host, Terminal,
-                       decrypt, enter, tree)
+                       decrypt, enter, traced, tree)
 from swtpm_lab import Swtpm
 
 POLICY = ("--client-user", "www-data", "--domain", "www.lab.example",
@@ -404,7 +404,7 @@ def test_no_secret_is_in_argv_or_environment(h):
     trace = h.lab.dir / "trace"
     h.setup(*softhsm("--pin-file", pin), *recovery(h), *POLICY,
             before=["strace", "-f", "-v", "-s", "65536", "-e", "trace=execve",
-                    "-o", trace])
+                    "-o", trace], env=traced())
     text = trace.read_text()
     expect("init-token" in text and "encrypt" in text, "what it ran")
     for word in (PASSPHRASE, "a-pin-that-was-given"):
@@ -417,7 +417,7 @@ def test_the_helper_runs_as_its_user_and_without_groups(h):
     trace = h.lab.dir / "trace-ids"
     h.setup(*softhsm(), *recovery(h), *POLICY,
             before=["strace", "-f", "-e", "trace=execve,setresuid,setresgid,"
-                    "setgroups", "-o", trace])
+                    "setgroups", "-o", trace], env=traced())
     calls = [l.split(None, 1)[1] for l in trace.read_text().splitlines()]
     helper = next(i for i, c in enumerate(calls) if "init-token" in c)
     before = " ".join(calls[:helper])
@@ -557,7 +557,7 @@ def killed_at(call, n, args):
         ["strace", "-o", "/dev/null", "-e", f"trace={call}", "-e",
          f"inject={call}:signal=KILL:when={n}", GUARDIANCTL, "setup",
          *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, check=False, timeout=120)
+        text=True, check=False, timeout=120, env={**os.environ, **traced()})
     expect(done.returncode in (0, -9, 137), f"{call} {n}: {done}")
     return done.returncode != 0
 
