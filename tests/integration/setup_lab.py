@@ -32,20 +32,21 @@ PASSPHRASE = "correct horse battery"
 def enter():
     """This program once more, in namespaces of its own; then its host."""
     if INSIDE not in os.environ:
-        sys.exit(subprocess.run(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child",
-             "--mount-proc", sys.executable, *sys.argv],
-            env={**os.environ, INSIDE: "1"}, check=False).returncode)
-    make_host()
+        with tempfile.TemporaryDirectory(prefix="setup-etc-") as place:
+            done = subprocess.run(
+                ["unshare", "--mount", "--pid", "--fork", "--kill-child",
+                 "--mount-proc", sys.executable, *sys.argv],
+                env={**os.environ, INSIDE: place}, check=False)
+        sys.exit(done.returncode)
+    make_host(pathlib.Path(os.environ[INSIDE]))
 
 
 def mount(*args):
     subprocess.run(["mount", *map(str, args)], check=True)
 
 
-def make_host():
+def make_host(place):
     mount("--make-rprivate", "/")
-    place = pathlib.Path(tempfile.mkdtemp(prefix="setup-etc-"))
     mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", place)
     shutil.copytree("/etc", place / "etc", symlinks=True)
     for name in ("passwd", "group"):
