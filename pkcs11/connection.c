@@ -54,12 +54,21 @@ static bool is_gone(int conn)
     return poll(&p, 1, 0) > 0;
 }
 
+/* Return: a connection; -ETIMEDOUT when nobody comes; negative errno. */
 static int accept_living(int fd)
 {
-    for (;;) {
-        int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+    struct pollfd p = { .fd = fd, .events = POLLIN };
 
-        if (conn < 0 && errno != EINTR)
+    for (;;) {
+        int r = poll(&p, 1, CONNECTION_PATIENCE_MS);
+        int conn;
+
+        if (r < 0 && errno != EINTR)
+            return -errno;
+        if (r == 0)
+            return -ETIMEDOUT;
+        conn = r > 0 ? accept4(fd, NULL, NULL, SOCK_CLOEXEC) : -1;
+        if (r > 0 && conn < 0 && errno != EINTR && errno != EAGAIN)
             return -errno;
         if (conn >= 0 && !is_gone(conn))
             return conn;
@@ -87,6 +96,8 @@ static int take_activated(int *ret_fd, struct errmsg *reterr)
                     "packets");
     (void)sd_notify(0, "READY=1");
     conn = accept_living(fd);
+    if (conn == -ETIMEDOUT)
+        return fail(reterr, CONNECTION_E_NOBODY, "nobody is connected");
     if (conn < 0)
         return fail(reterr, conn, "accept failed");
     *ret_fd = conn;

@@ -15,9 +15,12 @@
  * file, whatever the file's mode lets in.
  *
  * Return: 0; CONNECTION_E_REFUSED, CONNECTION_E_NONE, negative errno, with
- * *reterr.
+ * *reterr; CONNECTION_E_NOBODY when those who connected have gone and for
+ * CONNECTION_PATIENCE_MS nobody came: end, the next one starts a helper again.
  */
 int connection_take(int fd, int *ret_fd, bool *ret_unseparated,
                     struct errmsg *reterr) MUST_CHECK;
 #define CONNECTION_E_REFUSED 1
 #define CONNECTION_E_NONE 2
+#define CONNECTION_E_NOBODY 3
+#define CONNECTION_PATIENCE_MS 5000

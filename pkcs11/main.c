@@ -116,6 +116,7 @@ static int run(const struct options *options)
     struct errmsg why = { 0 };
     bool unseparated = false;
     int connection;
+    int r;
 
     if (confine_process(&why))
         return say(&why, EX_OSERR);
@@ -127,7 +128,10 @@ static int run(const struct options *options)
                       options->name);
         return say_config(&why);
     }
-    if (connection_take(options->fd, &connection, &unseparated, &why))
+    r = connection_take(options->fd, &connection, &unseparated, &why);
+    if (r == CONNECTION_E_NOBODY)
+        return 0;
+    if (r)
         return say(&why, EX_NOPERM);
     if (confine_close_fds(connection))
         return EX_OSERR;

@@ -270,6 +270,15 @@ def connections_given_up_are_passed_over(p):
         equal(process.wait(5), 0, "exit code")
 
 
+def without_a_living_connection_it_ends(p):
+    """The socket starts it again; one that waited would outlive its socket."""
+    with activated(p) as (process, path):
+        os.kill(process.pid, signal.SIGSTOP)
+        connect(path).close()
+        os.kill(process.pid, signal.SIGCONT)
+        equal(process.wait(15), 0, "exit code")
+
+
 def a_bad_configuration_turns_away_who_waits(p):
     """Else systemd would start the helper again at once, for ever."""
     for text in ("[Tokn t]\n", ""):
@@ -370,6 +379,7 @@ TESTS = [what_is_no_request_ends_its_connection,
          the_environment_is_what_the_settings_say,
          swappable_secrets_are_refused, the_command_line_is_checked,
          an_activated_socket_is_served, connections_given_up_are_passed_over,
+         without_a_living_connection_it_ends,
          a_bad_configuration_turns_away_who_waits, strangers_are_refused,
          a_person_is_asked_for_the_pin]
 
