@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "acme/domain.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <idn2.h>
+
+static bool domain_is_ascii(struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] >= 0x80)
+            return false;
+    }
+    return true;
+}
+
+static int domain_to_alabels(const char *text, char **ret,
+                             struct refusal *ret_refusal)
+{
+    uint8_t *out = NULL;
+    int r;
+
+    r = idn2_lookup_u8((const uint8_t *)text, &out,
+                       IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+    if (r == IDN2_MALLOC)
+        return -ENOMEM;
+    if (r != IDN2_OK)
+        return refuse(ret_refusal, REASON_BAD_DNS_NAME, "%s: %s", text,
+                      idn2_strerror(r));
+    *ret = (char *)out;
+    return 0;
+}
+
+static void domain_lower(char *text)
+{
+    for (; *text; text++) {
+        if (*text >= 'A' && *text <= 'Z')
+            *text = (char)(*text - 'A' + 'a');
+    }
+}
+
+/* In A-labels, of any case; a dot at the end says only that it is absolute. */
+static int domain_finish(char *name, char ret[static DNS_NAME_MAX + 1],
+                         struct refusal *ret_refusal)
+{
+    struct bytes text;
+    int r;
+
+    domain_lower(name);
+    text = bytes_from_str(name);
+    if (text.len > 1 && text.data[text.len - 1] == '.')
+        text.len--;
+    r = dns_name_check(text, false, ret_refusal);
+    if (r)
+        return r;
+    memcpy(ret, text.data, text.len);
+    ret[text.len] = 0;
+    return 0;
+}
+
+int domain_normalize(struct bytes text, char ret[static DNS_NAME_MAX + 1],
+                     struct refusal *ret_refusal)
+{
+    CLEANUP_FREE char *copy = NULL;
+    CLEANUP_FREE char *alabels = NULL;
+    int r;
+
+    if (text.len > DOMAIN_TEXT_MAX)
+        return refuse(ret_refusal, REASON_BAD_DNS_NAME, "%zu octets", text.len);
+    if (text.len > 0 && memchr(text.data, 0, text.len))
+        return refuse(ret_refusal, REASON_BAD_DNS_NAME, "a NUL in the name");
+    if (!bytes_is_utf8(text))
+        return refuse(ret_refusal, REASON_BAD_DNS_NAME, "not in UTF-8");
+    if (text.len > 1 && memcmp(text.data, "*.", 2) == 0)
+        return refuse(ret_refusal, REASON_BAD_DNS_NAME,
+                      "%.*s: give the name below the star", (int)text.len,
+                      (const char *)text.data);
+
+    copy = strndup(text.data ? (const char *)text.data : "", text.len);
+    if (!copy)
+        return -ENOMEM;
+    if (domain_is_ascii(text))
+        return domain_finish(copy, ret, ret_refusal);
+    r = domain_to_alabels(copy, &alabels, ret_refusal);
+    return r ? r : domain_finish(alabels, ret, ret_refusal);
+}
