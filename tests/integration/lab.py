@@ -225,7 +225,10 @@ class Lab:
                   "ec_paramgen_curve:P-256", "-nodes", "-subj",
                   "/CN=localhost", "-keyout", d / "server.key", "-out",
                   d / "server.csr"])
-        self.file("tls/ext", "subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        # curl takes *.localhost for loopback: peers can differ in host.
+        self.file("tls/ext", "subjectAltName=DNS:localhost,DNS:ca.localhost,"
+                  "DNS:evil.localhost,DNS:relay.localhost,IP:127.0.0.1,"
+                  "IP:::1\n")
         self.run(["openssl", "x509", "-req", "-in", d / "server.csr", "-CA",
                   d / "ca.pem", "-CAkey", d / "ca.key", "-days", "7",
                   "-extfile", d / "ext", "-out", d / "server.pem"])
