@@ -9,7 +9,7 @@ Pebble agree on the proxy's origin. A CA that knows its own name would not.
 import http.client
 import ssl
 
-from https_peer import Answer, HttpsPeer
+from https_peer import Answer, HttpsPeer, Request
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "date",
               "content-length", "proxy-connection"}
@@ -41,3 +41,9 @@ class Relay(HttpsPeer):
             return Answer(r.status, r.read(), kept)
         finally:
             c.close()
+
+    def fresh_nonce(self):
+        """A Replay-Nonce header of Pebble's, for an answer of our own."""
+        answer = self.forward(Request("HEAD", "/nonce-plz",
+                                      {"User-Agent": "relay"}, b""))
+        return "Replay-Nonce", answer.header("Replay-Nonce")

@@ -97,9 +97,7 @@ class Draft02Adapter(Relay):
         timer = threading.Timer(self.key_change_s, change)
         timer.daemon = True
         timer.start()
-        nonce = self.forward(type(request)("HEAD", "/nonce-plz", {
-            "User-Agent": "adapter"}, b"")).header("Replay-Nonce")
-        return Answer(headers=[("Replay-Nonce", nonce)])
+        return Answer(headers=[self.fresh_nonce()])
 
     def _draft02(self, request, answer):
         kind = answer.header("Content-Type") or ""

@@ -5,7 +5,7 @@ scripts/install-pebble puts it where this looks. Lab.pebble() is Debian 12's
 own, older one. What 2.10 does and does not:
   - the challenge lists its issuers as "issuer-domain-names", the configured
     names; only 2.10.1 adds "accounturi". No draft-02 metadata at all.
-  - it asks for the identifier's own owner alone, over TCP, never for a parent's.
+  - it asks for the identifier's own owner alone, over TCP, for no parent's.
   - accounts live in memory; a Pebble started again knows nobody.
   - authz_reuse=0 still reuses a valid authorization once in a hundred orders.
 """
