@@ -15,21 +15,62 @@ static bool domain_is_ascii(struct bytes text)
     return true;
 }
 
+static int domain_lookup(const char *text, char **ret)
+{
+    uint8_t *out = NULL;
+    int r = idn2_lookup_u8((const uint8_t *)text, &out,
+                           IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+
+    *ret = (char *)out;
+    return r;
+}
+
+/* Octets of the character at @text, which is good UTF-8. */
+static size_t domain_char_len(const char *text)
+{
+    uint8_t first = (uint8_t)*text;
+
+    return first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
+
+/*
+ * A mapping may change a letter's case, but not make plain ASCII of what is
+ * none: a soft hyphen into nothing, a letter in a circle into the letter, the
+ * capital sharp s into "ss" (which a reader with newer tables does not do).
+ */
+static int domain_check_disguise(const char *text, struct refusal *ret_refusal)
+{
+    for (size_t len; *text; text += len) {
+        CLEANUP_FREE char *mapped = NULL;
+        char one[5] = "";
+        int r;
+
+        len = domain_char_len(text);
+        if (len == 1)
+            continue;
+        memcpy(one, text, len);
+        r = domain_lookup(one, &mapped);
+        if (r == IDN2_MALLOC)
+            return -ENOMEM;
+        /* One that may not stand alone is judged by its place in the name. */
+        if (r == IDN2_OK && strncmp(mapped, "xn--", 4) != 0)
+            return refuse(ret_refusal, REASON_BAD_DNS_NAME,
+                          "a character that stands for \"%s\"", mapped);
+    }
+    return 0;
+}
+
 static int domain_to_alabels(const char *text, char **ret,
                              struct refusal *ret_refusal)
 {
-    uint8_t *out = NULL;
-    int r;
+    int r = domain_lookup(text, ret);
 
-    r = idn2_lookup_u8((const uint8_t *)text, &out,
-                       IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
     if (r == IDN2_MALLOC)
         return -ENOMEM;
     if (r != IDN2_OK)
         return refuse(ret_refusal, REASON_BAD_DNS_NAME, "%s: %s", text,
                       idn2_strerror(r));
-    *ret = (char *)out;
-    return 0;
+    return domain_check_disguise(text, ret_refusal);
 }
 
 static void domain_lower(char *text)
@@ -70,8 +111,6 @@ int domain_normalize(struct bytes text, char ret[static DNS_NAME_MAX + 1],
         return refuse(ret_refusal, REASON_BAD_DNS_NAME, "%zu octets", text.len);
     if (text.len > 0 && memchr(text.data, 0, text.len))
         return refuse(ret_refusal, REASON_BAD_DNS_NAME, "a NUL in the name");
-    if (!bytes_is_utf8(text))
-        return refuse(ret_refusal, REASON_BAD_DNS_NAME, "not in UTF-8");
     if (text.len > 1 && memcmp(text.data, "*.", 2) == 0)
         return refuse(ret_refusal, REASON_BAD_DNS_NAME,
                       "%.*s: give the name below the star", (int)text.len,

@@ -10,9 +10,10 @@
  * hashed, stored and published
  * @text: UTF-8; U- or A-labels in any case, one trailing dot allowed
  *
- * IDNA2008 with the non-transitional mapping of UTS 46 (case, width, NFC), so
- * that "faß.de" stays a name of its own. The result passes dns_name_check()
- * without a wildcard: records of "*.example.com" are those of "example.com".
+ * IDNA2008, with the non-transitional mapping of UTS 46 for letters in upper
+ * case, so that "faß.de" stays a name of its own. Characters that would become
+ * plain ASCII are refused. The result passes dns_name_check() without a
+ * wildcard: records of "*.example.com" are those of "example.com".
  *
  * Return: 0; REFUSED (bad-dns-name); -ENOMEM.
  */
