@@ -59,6 +59,38 @@ static const struct known_ca known_cas[] = {
         .issuers = ISSUERS("sectigo.com"),
         .external_account = true,
     },
+    {
+        .name = "sectigo-enterprise",
+        .title = "Sectigo Certificate Manager",
+        .directory = "https://acme.enterprise.sectigo.com/",
+        .origin = "https://acme.enterprise.sectigo.com",
+        .issuers = ISSUERS("sectigo.com"),
+        .external_account = true,
+    },
+    {
+        .name = "sslcom",
+        .title = "SSL.com (RSA)",
+        .directory = "https://acme.ssl.com/sslcom-dv-rsa",
+        .origin = "https://acme.ssl.com",
+        .issuers = ISSUERS("ssl.com"),
+        .external_account = true,
+    },
+    {
+        .name = "sslcom-ecc",
+        .title = "SSL.com (ECC)",
+        .directory = "https://acme.ssl.com/sslcom-dv-ecc",
+        .origin = "https://acme.ssl.com",
+        .issuers = ISSUERS("ssl.com"),
+        .external_account = true,
+    },
+    {
+        .name = "actalis",
+        .title = "Actalis",
+        .directory = "https://acme-api.actalis.com/acme/directory",
+        .origin = "https://acme-api.actalis.com",
+        .issuers = ISSUERS("actalis.it"),
+        .external_account = true,
+    },
 };
 
 const struct known_ca *known_ca_at(size_t i)
