@@ -160,6 +160,9 @@ struct persist_question {
  * and cannot be read makes it malformed, else it is unauthorized. Of several
  * reasons the one nearest to valid is told. persistUntil itself is still good.
  *
+ * MALFORMED is no promise that every CA refuses: some overlook a wrong tag or a
+ * plus sign. Who looks for what must not be there looks at malformed ones, too.
+ *
  * Return: 0; -ENOMEM.
  */
 int persist_judge(const struct bytes *values, size_t n_values,
