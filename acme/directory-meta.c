@@ -232,12 +232,21 @@ static int meta_check_subset(const struct acme_meta *m,
     return 0;
 }
 
+/* As the payload of an order may have it (acme/order.h). */
+static bool meta_is_profile(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len > 0 && len <= ORDER_PROFILE_MAX &&
+           meta_is_plain(bytes_from_str(name));
+}
+
 /* Names to descriptions; the descriptions are for people with a browser. */
 static int meta_read_profiles(json_t *value, struct acme_meta *m,
                               struct refusal *ret_refusal)
 {
     size_t n = json_object_size(value);
-    size_t used = 0;
+    char **next;
 
     if (!value)
         return 0;
@@ -245,20 +254,17 @@ static int meta_read_profiles(json_t *value, struct acme_meta *m,
         return refuse(ret_refusal, REASON_WRONG_TYPE, "profiles");
     if (n > ACME_META_PROFILES_MAX)
         return refuse(ret_refusal, REASON_TOO_LARGE, "%zu profiles", n);
-    m->profiles = calloc(n + 1, sizeof(*m->profiles));
-    if (!m->profiles)
+    next = m->profiles = calloc(n + 1, sizeof(*m->profiles));
+    if (!next)
         return -ENOMEM;
     for (void *it = json_object_iter(value); it;
          it = json_object_iter_next(value, it)) {
         const char *name = json_object_iter_key(it);
-        size_t len = strlen(name);
+        int r = meta_is_profile(name) ? text_copy(name, next) : 0;
 
-        if (len == 0 || len > ORDER_PROFILE_MAX ||
-            !meta_is_plain(bytes_from_str(name)))
-            continue;
-        m->profiles[used] = strdup(name);
-        if (!m->profiles[used++])
-            return -ENOMEM;
+        if (r)
+            return r;
+        next += *next != NULL;
     }
     return 0;
 }

@@ -60,19 +60,6 @@ static int domain_check_disguise(const char *text, struct refusal *ret_refusal)
     return 0;
 }
 
-static int domain_to_alabels(const char *text, char **ret,
-                             struct refusal *ret_refusal)
-{
-    int r = domain_lookup(text, ret);
-
-    if (r == IDN2_MALLOC)
-        return -ENOMEM;
-    if (r != IDN2_OK)
-        return refuse(ret_refusal, REASON_BAD_DNS_NAME, "%s: %s", text,
-                      idn2_strerror(r));
-    return domain_check_disguise(text, ret_refusal);
-}
-
 static void domain_lower(char *text)
 {
     for (; *text; text++) {
@@ -100,12 +87,26 @@ static int domain_finish(char *name, char ret[static DNS_NAME_MAX + 1],
     return 0;
 }
 
+static int domain_from_unicode(const char *text,
+                               char ret[static DNS_NAME_MAX + 1],
+                               struct refusal *ret_refusal)
+{
+    CLEANUP_FREE char *alabels = NULL;
+    int r = domain_lookup(text, &alabels);
+
+    if (r == IDN2_MALLOC)
+        return -ENOMEM;
+    if (r != IDN2_OK)
+        return refuse(ret_refusal, REASON_BAD_DNS_NAME, "%s: %s", text,
+                      idn2_strerror(r));
+    r = domain_check_disguise(text, ret_refusal);
+    return r ? r : domain_finish(alabels, ret, ret_refusal);
+}
+
 int domain_normalize(struct bytes text, char ret[static DNS_NAME_MAX + 1],
                      struct refusal *ret_refusal)
 {
     CLEANUP_FREE char *copy = NULL;
-    CLEANUP_FREE char *alabels = NULL;
-    int r;
 
     if (text.len > DOMAIN_TEXT_MAX)
         return refuse(ret_refusal, REASON_BAD_DNS_NAME, "%zu octets", text.len);
@@ -121,6 +122,5 @@ int domain_normalize(struct bytes text, char ret[static DNS_NAME_MAX + 1],
         return -ENOMEM;
     if (domain_is_ascii(text))
         return domain_finish(copy, ret, ret_refusal);
-    r = domain_to_alabels(copy, &alabels, ret_refusal);
-    return r ? r : domain_finish(alabels, ret, ret_refusal);
+    return domain_from_unicode(copy, ret, ret_refusal);
 }

@@ -268,6 +268,7 @@ static void test_keys_as_cas_show_them(void **state)
         { "\t " KEY_TEXT "=\r\n", 0 },
         { KEY_TEXT "==", EAB_E_ENCODING },
         { KEY_TEXT "===", EAB_E_ENCODING },
+        { "AAECAwQFBgcICQoLDA0ODxAREhMUFRYX====", EAB_E_ENCODING },
         { "=" KEY_TEXT, EAB_E_ENCODING },
         { KEY_TEXT "AA", EAB_E_ENCODING }, /* 45 characters are no octets */
         { "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9", EAB_E_ENCODING },
