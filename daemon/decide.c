@@ -236,10 +236,19 @@ static int decide_sync_refusal(int r, struct refusal *ret_refusal)
     return 0;
 }
 
+static int decide_denied(struct decision *d, struct refusal *ret_refusal)
+{
+    if (policy_denies_any(d->guardian->policy, &d->request->identifiers,
+                          &d->identifier))
+        return refuse(ret_refusal, REASON_IDENTIFIER_DENIED,
+                      "%s is denied to everybody", d->identifier);
+    return 0;
+}
+
 /*
  * The line is on disk, or will be within the interval. Between the decision and
- * now an operator may have suspended the account, or the keys may have turned
- * out to be wrong: then the signature stays here.
+ * now an operator may have suspended the account or denied a name, or the keys
+ * may have turned out to be wrong: then the signature stays here.
  */
 static void decide_on_synced(int r, void *userdata)
 {
@@ -247,7 +256,8 @@ static void decide_on_synced(int r, void *userdata)
     struct refusal refusal = { 0 };
 
     if (decide_sync_refusal(r, &refusal) ||
-        decide_state(d->guardian, d->in.peer, d->in.account, &refusal)) {
+        decide_state(d->guardian, d->in.peer, d->in.account, &refusal) ||
+        decide_denied(d, &refusal)) {
         decide_refuse(d, &refusal, 0);
         return;
     }

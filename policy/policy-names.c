@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What a rule set grants, name by name, and what [Deny] takes away again. */
+/* What a rule set grants, name by name, and what is denied to everybody. */
 #include <string.h>
 
 #include "policy/ruleset.h"
@@ -58,14 +58,39 @@ bool policy_grants_below(const struct policy_ruleset *rs, struct bytes name)
     return false;
 }
 
+static bool denials_have(const struct policy_denials *d, struct bytes name,
+                         bool wildcard)
+{
+    if (wildcard && name_index_has(&d->parents, name))
+        return true;
+    for (; d->names.n > 0 && name.len > 0; name = policy_name_parent(name)) {
+        if (name_index_has(&d->names, name))
+            return true;
+    }
+    return false;
+}
+
 bool policy_denies(const struct policy_set *set, struct bytes name,
                    bool wildcard)
 {
-    if (wildcard && name_index_has(&set->deny_parents, name))
-        return true;
-    for (; set->deny.n > 0 && name.len > 0; name = policy_name_parent(name)) {
-        if (name_index_has(&set->deny, name))
+    return denials_have(&set->deny, name, wildcard) ||
+           denials_have(&set->deny_now, name, wildcard);
+}
+
+bool policy_denies_any(const struct policy_set *set,
+                       const struct identifiers *ids, const char **ret_name)
+{
+    for (size_t i = 0; i < ids->n; i++) {
+        struct bytes name = bytes_from_str(ids->items[i].value);
+        bool wildcard = name.len > 2 && memcmp(name.data, "*.", 2) == 0;
+
+        if (wildcard)
+            name = (struct bytes){ name.data + 2, name.len - 2 };
+        if (ids->items[i].type == IDENTIFIER_DNS &&
+            policy_denies(set, name, wildcard)) {
+            *ret_name = ids->items[i].value;
             return true;
+        }
     }
     return false;
 }

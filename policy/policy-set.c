@@ -92,6 +92,12 @@ struct policy_ruleset *policy_ruleset_free(struct policy_ruleset *rs)
     return NULL;
 }
 
+static void denials_deinit(struct policy_denials *d)
+{
+    name_index_deinit(&d->names);
+    name_index_deinit(&d->parents);
+}
+
 struct policy_set *policy_set_free(struct policy_set *set)
 {
     if (!set)
@@ -100,8 +106,8 @@ struct policy_set *policy_set_free(struct policy_set *set)
         policy_ruleset_free(set->rulesets[i]);
     free(set->rulesets);
     policy_words_deinit(&set->files);
-    name_index_deinit(&set->deny);
-    name_index_deinit(&set->deny_parents);
+    denials_deinit(&set->deny);
+    denials_deinit(&set->deny_now);
     name_index_deinit(&set->accounts);
     name_index_deinit(&set->ids);
     free(set->links);
@@ -208,39 +214,61 @@ int policy_set_add(struct policy_set *set, struct policy_ruleset *rs)
     return 0;
 }
 
-static int deny_one(struct policy_set *set, const char *word,
-                    struct errmsg *reterr)
+int policy_deny_check(const char *name, struct refusal *ret_refusal)
 {
     /* A whole top-level domain may be denied: one label is enough here. */
     char padded[DNS_NAME_MAX + 8];
+
+    (void)snprintf(padded, sizeof(padded), "x.%s", name);
+    return dns_name_check(bytes_from_str(padded), false, ret_refusal);
+}
+
+static int denials_add(struct policy_denials *d, const char *word)
+{
     struct bytes name = bytes_from_str(word);
     struct bytes parent = policy_name_parent(name);
     int r;
 
-    (void)snprintf(padded, sizeof(padded), "x.%s", word);
-    r = dns_name_check(bytes_from_str(padded), false, NULL);
-    if (r == REFUSED) {
-        errmsg_set(reterr,
-                   "[Deny] Domain=%.300s is no domain in lower-case A-labels "
-                   "(wildcards are covered by the name itself)",
-                   word);
-        return POLICY_E_INVALID;
-    }
+    r = policy_deny_check(word, NULL);
     if (r == 0)
-        r = name_index_add(&set->deny, name);
+        r = name_index_add(&d->names, name);
     if (r == 0 && parent.len > 0)
-        r = name_index_add(&set->deny_parents, parent);
+        r = name_index_add(&d->parents, parent);
     return r;
 }
 
 int policy_set_deny(struct policy_set *set, char *const *names,
                     struct errmsg *reterr)
 {
+    for (; names && *names; names++) {
+        int r = denials_add(&set->deny, *names);
+
+        if (r == REFUSED) {
+            errmsg_set(reterr,
+                       "[Deny] Domain=%.300s is no domain in lower-case "
+                       "A-labels (wildcards are covered by the name itself)",
+                       *names);
+            return POLICY_E_INVALID;
+        }
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+int policy_set_deny_now(struct policy_set *set, char *const *names)
+{
+    CLEANUP(denials_deinit) struct policy_denials d = { 0 };
+    struct policy_denials old = set->deny_now;
     int r = 0;
 
     for (; r == 0 && names && *names; names++)
-        r = deny_one(set, *names, reterr);
-    return r;
+        r = denials_add(&d, *names);
+    if (r)
+        return r == REFUSED ? POLICY_E_INVALID : r;
+    set->deny_now = d;
+    d = old;
+    return 0;
 }
 
 /* From the last rule set to the first: each goes before those behind it. */

@@ -13,7 +13,7 @@
  * policy_load(), which reads the files.
  */
 
-struct policy_set;     /* immutable once loaded */
+struct policy_set;     /* immutable once loaded, but for the names denied now */
 struct policy_ruleset; /* a [Client] and the [Allow] that follows it */
 
 #define POLICY_E_INVALID 1
@@ -40,6 +40,24 @@ int policy_load_text(struct bytes text, const char *file, char *const *deny,
 struct policy_set *policy_set_free(struct policy_set *set);
 DEFINE_CLEANUP(struct policy_set *, policy_set_free)
 #define CLEANUP_POLICY_SET CLEANUP(policy_set_free_p)
+
+/**
+ * policy_set_deny_now() - names denied at run time, beside [Deny] and like it
+ * @names: all of them, NULL-ended, may be NULL; those before are forgotten
+ *
+ * Return: 0; POLICY_E_INVALID for what is no domain; -ENOMEM; then those before
+ * stay.
+ */
+int policy_set_deny_now(struct policy_set *set, char *const *names) MUST_CHECK;
+
+/* policy_deny_check() - can this name be denied: a domain in lower-case
+ * A-labels, of one label at least. Return: 0; REFUSED. */
+int policy_deny_check(const char *name, struct refusal *ret_refusal) MUST_CHECK;
+
+/* policy_denies_any() - is one of these names denied to everybody? *ret_name,
+ * which lives in @ids, is then the first. */
+bool policy_denies_any(const struct policy_set *set,
+                       const struct identifiers *ids, const char **ret_name);
 
 /* policy_set_hash() - SHA-256 over names and contents of all files read. */
 void policy_set_hash(const struct policy_set *set, uint8_t ret[static 32]);

@@ -70,12 +70,17 @@ struct policy_link {
     uint32_t next; /* 1 + index of the account's next link, 0: last */
 };
 
+struct policy_denials {
+    struct name_index names;   /* they and everything below */
+    struct name_index parents; /* "*." on them would cover one */
+};
+
 struct policy_set {
     struct policy_words files;
     struct policy_ruleset **rulesets;
     size_t n_rulesets;
-    struct name_index deny;         /* they and everything below */
-    struct name_index deny_parents; /* "*." on them would cover one */
+    struct policy_denials deny;     /* [Deny] */
+    struct policy_denials deny_now; /* policy_set_deny_now() */
     struct name_index accounts;     /* name -> 1 + index of its first link */
     struct policy_link *links;
     size_t n_links;
@@ -170,6 +175,7 @@ static inline struct bytes policy_name_parent(struct bytes name)
 /* policy_grants_below() - a name above @name is in Subdomains=. */
 bool policy_grants_below(const struct policy_ruleset *rs, struct bytes name);
 
-/* policy_denies() - [Deny]; of "*.BASE" @name is BASE, and @wildcard set. */
+/* policy_denies() - [Deny] or policy_set_deny_now(); of "*.BASE" @name is BASE,
+ * and @wildcard set. */
 bool policy_denies(const struct policy_set *set, struct bytes name,
                    bool wildcard);

@@ -395,6 +395,22 @@ static void test_a_suspension_meanwhile_holds_the_signature_back(void **state)
     assert_int_equal(f.signature_len, 0);
 }
 
+static void test_a_name_denied_meanwhile_holds_the_signature_back(void **state)
+{
+    char *const names[] = { (char[]){ "example.com" }, NULL };
+
+    (void)state;
+    fakes.hold = true;
+    (void)order();
+    assert_int_equal(f.outcomes, 0);
+    assert_int_equal(policy_set_deny_now(f.g.policy, names), 0);
+    fakes.held_fn(&fakes.answer, fakes.held_userdata);
+    assert_int_equal(f.outcomes, 1);
+    assert_string_equal(reason_code(f.reason), "identifier-denied");
+    assert_string_equal(f.identifier, "example.com");
+    assert_int_equal(f.signature_len, 0);
+}
+
 #define DECIDE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -419,6 +435,7 @@ int main(void)
         DECIDE_TEST(test_a_signature_of_another_length_does_not_leave),
         DECIDE_TEST(test_an_account_without_a_token_is_told),
         DECIDE_TEST(test_a_suspension_meanwhile_holds_the_signature_back),
+        DECIDE_TEST(test_a_name_denied_meanwhile_holds_the_signature_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

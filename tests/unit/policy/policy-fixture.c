@@ -135,6 +135,20 @@ const char *fixture_eval(const char *policy, const struct policy_caller *caller,
     return eval(set, caller, rq);
 }
 
+const char *fixture_verdict_now(const char *policy, char *const *deny_now,
+                                enum acme_op op, const char *identifiers)
+{
+    CLEANUP_POLICY_SET struct policy_set *set = fixture_set(policy, NULL);
+    struct policy_caller caller = { .uid = 1000 };
+    struct acme_request rq = fixture_request(op, identifiers);
+    const char *verdict;
+
+    assert_int_equal(policy_set_deny_now(set, deny_now), 0);
+    verdict = eval(set, &caller, &rq);
+    fixture_request_deinit(&rq);
+    return verdict;
+}
+
 const char *fixture_verdict(const char *policy, char *const *deny,
                             enum acme_op op, const char *identifiers)
 {

@@ -40,6 +40,10 @@ void fixture_request_deinit(struct acme_request *rq);
 const char *fixture_verdict(const char *policy, char *const *deny,
                             enum acme_op op, const char *identifiers);
 
+/* fixture_verdict_now() - the same with names denied at run time. */
+const char *fixture_verdict_now(const char *policy, char *const *deny_now,
+                                enum acme_op op, const char *identifiers);
+
 /* fixture_eval() - the same for a request made elsewhere. */
 const char *fixture_eval(const char *policy, const struct policy_caller *caller,
                          const struct acme_request *rq);

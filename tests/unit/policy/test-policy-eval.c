@@ -94,6 +94,59 @@ static void test_deny_refuses_name_below_and_covering_wildcards(void **state)
 
     (void)state;
     check_names(policy, deny, cases, ARRAY_LEN(cases));
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_string_equal(fixture_verdict_now(policy, deny, ACME_OP_ORDER,
+                                                cases[i].identifiers),
+                            cases[i].verdict);
+}
+
+static void test_names_denied_now_replace_those_before(void **state)
+{
+    static const char policy[] = CLIENT "Domain=a.example.com b.example.com\n";
+    CLEANUP_POLICY_SET struct policy_set *set =
+        fixture_set(policy, (char *[]){ (char[]){ "c.example.com" }, NULL });
+    struct acme_request rq =
+        fixture_request(ACME_OP_ORDER, "b.example.com x.a.example.com");
+    char *first[] = { (char[]){ "a.example.com" }, NULL };
+    char *bad[] = { (char[]){ "b.example.com" }, (char[]){ "A.example" },
+                    NULL };
+    char *top[] = { (char[]){ "com" }, NULL };
+    const char *name = NULL;
+
+    (void)state;
+    assert_false(policy_denies_any(set, &rq.identifiers, &name));
+    assert_int_equal(policy_set_deny_now(set, first), 0);
+    assert_true(policy_denies_any(set, &rq.identifiers, &name));
+    assert_string_equal(name, "x.a.example.com");
+    assert_int_equal(policy_set_deny_now(set, bad), POLICY_E_INVALID);
+    assert_true(policy_denies_any(set, &rq.identifiers, &name));
+    assert_string_equal(name, "x.a.example.com");
+    assert_int_equal(policy_set_deny_now(set, top), 0);
+    assert_true(policy_denies_any(set, &rq.identifiers, &name));
+    assert_string_equal(name, "b.example.com");
+    assert_int_equal(policy_set_deny_now(set, NULL), 0);
+    assert_false(policy_denies_any(set, &rq.identifiers, &name));
+    fixture_request_deinit(&rq);
+
+    rq = fixture_request(ACME_OP_ORDER, "*.example.com");
+    assert_true(policy_denies_any(set, &rq.identifiers, &name));
+    assert_string_equal(name, "*.example.com");
+    fixture_request_deinit(&rq);
+}
+
+static void test_what_can_be_denied(void **state)
+{
+    static const char *const no[] = {
+        "",       "*.example.com", "Example.com", "example.com.", "a_b.example",
+        "1.2.3.4"
+    };
+    struct refusal refusal;
+
+    (void)state;
+    assert_int_equal(policy_deny_check("example.com", NULL), 0);
+    assert_int_equal(policy_deny_check("com", NULL), 0);
+    for (size_t i = 0; i < ARRAY_LEN(no); i++)
+        assert_int_equal(policy_deny_check(no[i], &refusal), REFUSED);
 }
 
 static void test_a_request_is_allowed_whole_by_one_rule_set(void **state)
@@ -460,6 +513,8 @@ int main(void)
         cmocka_unit_test(test_names_are_exact_below_or_wildcard),
         cmocka_unit_test(test_domain_grants_no_wildcard_of_the_same_text),
         cmocka_unit_test(test_deny_refuses_name_below_and_covering_wildcards),
+        cmocka_unit_test(test_names_denied_now_replace_those_before),
+        cmocka_unit_test(test_what_can_be_denied),
         cmocka_unit_test(test_a_request_is_allowed_whole_by_one_rule_set),
         cmocka_unit_test(test_default_operations_are_all_but_revoke),
         cmocka_unit_test(test_listed_operations_replace_the_default),
