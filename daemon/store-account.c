@@ -26,18 +26,31 @@ static const size_t texts[] = {
     MEMBER(status_text),
     MEMBER(token),
     MEMBER(key_label),
+    MEMBER(external_account),
+    MEMBER(external_account_sent),
+    MEMBER(meta.terms),
+    MEMBER(meta.account_hash_prefix),
+    MEMBER(proof_url),
+    MEMBER(proof_thumbprint),
+    MEMBER(unproven_reason),
+    MEMBER(unproven_text),
 };
 
 /* The texts above, in their order, then the rest. */
 #define COLUMNS                                                                \
     "name, directory_url, new_nonce, new_account, new_order, new_authz,"       \
     " revoke_cert, key_change, renewal_info, account_url, status_text, token," \
-    " key_label, status, thumbprint, key_type, key_x, key_y, key_n, key_e,"    \
+    " key_label, external_account, external_account_sent, terms,"              \
+    " account_hash_prefix, proof_url, proof_thumbprint, unproven_reason,"      \
+    " unproven_text, status, thumbprint, key_type, key_x, key_y, key_n, "      \
+    "key_e,"                                                                   \
     " allow_query, allow_http_loopback, generation, key_attrs,"                \
-    " key_attrs_known, created_s, registered_s"
+    " key_attrs_known, created_s, registered_s, meta_known,"                   \
+    " external_account_required, proof_s, unproven_s"
 #define VALUES                                                                 \
     "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"   \
-    " ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27"
+    " ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30,"   \
+    " ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39"
 
 enum { /* result columns; parameters are one higher */
        COL_STATUS = ARRAY_LEN(texts),
@@ -54,6 +67,10 @@ enum { /* result columns; parameters are one higher */
        COL_KEY_ATTRS_KNOWN,
        COL_CREATED,
        COL_REGISTERED,
+       COL_META_KNOWN,
+       COL_EXTERNAL_ACCOUNT_REQUIRED,
+       COL_PROOF,
+       COL_UNPROVEN,
        COL_SUSPENDED, /* of the query only */
 };
 
@@ -64,6 +81,10 @@ static const struct {
     { "origin", MEMBER(acme.origins) },
     { "challenge-member", MEMBER(acme.challenge_members) },
     { "contact", MEMBER(contacts) },
+    { "issuer", MEMBER(issuers) },
+    { "meta-issuer", MEMBER(meta.issuers) },
+    { "meta-caa", MEMBER(meta.caa_identities) },
+    { "meta-profile", MEMBER(meta.profiles) },
 };
 
 static const char *const status_names[] = {
@@ -306,6 +327,11 @@ static int read_account(sqlite3_stmt *stmt, struct store_account *a)
         (uint32_t)sqlite3_column_int64(stmt, COL_KEY_ATTRS_KNOWN);
     a->created_s = sqlite3_column_int64(stmt, COL_CREATED);
     a->registered_s = sqlite3_column_int64(stmt, COL_REGISTERED);
+    a->meta_known = sqlite3_column_int(stmt, COL_META_KNOWN);
+    a->meta.external_account_required =
+        sqlite3_column_int(stmt, COL_EXTERNAL_ACCOUNT_REQUIRED);
+    a->proof_s = sqlite3_column_int64(stmt, COL_PROOF);
+    a->unproven_s = sqlite3_column_int64(stmt, COL_UNPROVEN);
     a->suspended = sqlite3_column_int(stmt, COL_SUSPENDED);
     return 0;
 }
@@ -401,6 +427,10 @@ static int bind_account(sqlite3_stmt *stmt, const struct store_account *a)
         { COL_KEY_ATTRS_KNOWN, a->key_attrs_known },
         { COL_CREATED, a->created_s },
         { COL_REGISTERED, a->registered_s },
+        { COL_META_KNOWN, a->meta_known },
+        { COL_EXTERNAL_ACCOUNT_REQUIRED, a->meta.external_account_required },
+        { COL_PROOF, a->proof_s },
+        { COL_UNPROVEN, a->unproven_s },
     };
     int r = 0;
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Schema 1 is the first there is: no older one can exist, so there is nothing
- * yet to migrate from. A later version brings its own step along.
+ * The schema is made in steps, one for each version: a new registry takes them
+ * all, an older one those that it lacks, so both end the same. A step that was
+ * released is never changed.
  */
 #include "daemon/store-schema.h"
 
@@ -12,7 +13,7 @@
 
 #include "daemon/store-sql.h"
 
-static const char schema[] =
+static const char schema_1[] =
     "CREATE TABLE meta ("
     " name TEXT PRIMARY KEY,"
     " value TEXT NOT NULL"
@@ -69,6 +70,60 @@ static const char schema[] =
     " CHECK ((scope = 'all') = (name = ''))"
     ") STRICT, WITHOUT ROWID;";
 
+/* The facts of an account that records need, records, and denied names. */
+static const char schema_2[] =
+    "ALTER TABLE account ADD COLUMN external_account TEXT;"
+    "ALTER TABLE account ADD COLUMN external_account_sent TEXT;"
+    "ALTER TABLE account ADD COLUMN terms TEXT;"
+    "ALTER TABLE account ADD COLUMN account_hash_prefix TEXT;"
+    "ALTER TABLE account ADD COLUMN proof_url TEXT;"
+    "ALTER TABLE account ADD COLUMN proof_thumbprint TEXT;"
+    "ALTER TABLE account ADD COLUMN unproven_reason TEXT;"
+    "ALTER TABLE account ADD COLUMN unproven_text TEXT;"
+    "ALTER TABLE account ADD COLUMN meta_known INTEGER NOT NULL DEFAULT 0"
+    " CHECK (meta_known IN (0, 1));"
+    "ALTER TABLE account ADD COLUMN external_account_required INTEGER NOT NULL"
+    " DEFAULT 0 CHECK (external_account_required IN (0, 1));"
+    "ALTER TABLE account ADD COLUMN proof_s INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE account ADD COLUMN unproven_s INTEGER NOT NULL DEFAULT 0;"
+
+    /* Only a new table can have another CHECK. */
+    "CREATE TABLE account_list_2 ("
+    " account TEXT NOT NULL REFERENCES account (name) ON DELETE CASCADE,"
+    " kind TEXT NOT NULL"
+    "  CHECK (kind IN ('origin', 'challenge-member', 'contact', 'issuer',"
+    "  'meta-issuer', 'meta-caa', 'meta-profile')),"
+    " position INTEGER NOT NULL,"
+    " value TEXT NOT NULL,"
+    " PRIMARY KEY (account, kind, position)"
+    ") STRICT, WITHOUT ROWID;"
+    "INSERT INTO account_list_2 (account, kind, position, value)"
+    " SELECT account, kind, position, value FROM account_list;"
+    "DROP TABLE account_list;"
+    "ALTER TABLE account_list_2 RENAME TO account_list;"
+
+    "CREATE TABLE record ("
+    " account TEXT NOT NULL REFERENCES account (name) ON DELETE CASCADE,"
+    " domain TEXT NOT NULL CHECK (domain <> ''),"
+    " issuer TEXT NOT NULL CHECK (issuer <> ''),"
+    " wildcard INTEGER NOT NULL CHECK (wildcard IN (0, 1)),"
+    " reusable INTEGER NOT NULL CHECK (reusable IN (0, 1)),"
+    " until_s INTEGER NOT NULL CHECK (until_s >= 0),"
+    " added_s INTEGER NOT NULL,"
+    " PRIMARY KEY (account, domain, issuer)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX record_domain ON record (domain, account, issuer);"
+
+    "CREATE TABLE denied ("
+    " name TEXT PRIMARY KEY CHECK (name <> ''),"
+    " since_s INTEGER NOT NULL,"
+    " by TEXT NOT NULL"
+    ") STRICT, WITHOUT ROWID;";
+
+static const char *const steps[] = { schema_1, schema_2 };
+
+_Static_assert(ARRAY_LEN(steps) == STORE_SCHEMA, "a step for each version");
+
 static int number_of(sqlite3 *db, const char *sql, int64_t *ret)
 {
     CLEANUP_STMT sqlite3_stmt *stmt = NULL;
@@ -111,7 +166,7 @@ static int check_pages(sqlite3 *db, const char *file, struct errmsg *reterr)
     return damaged(file, "the database is damaged", reterr);
 }
 
-int schema_check(sqlite3 *db, const char *file, bool *ret_empty,
+int schema_check(sqlite3 *db, const char *file, unsigned *ret_version,
                  struct errmsg *reterr)
 {
     int64_t application = 0, version = 0, tables = 0;
@@ -126,7 +181,7 @@ int schema_check(sqlite3 *db, const char *file, bool *ret_empty,
         return r;
 
     if (application == 0 && version == 0 && tables == 0) {
-        *ret_empty = true;
+        *ret_version = 0;
         return 0;
     }
     if (application != STORE_APPLICATION_ID || version < 1)
@@ -139,8 +194,10 @@ int schema_check(sqlite3 *db, const char *file, bool *ret_empty,
                       (long long)version, STORE_SCHEMA);
         return STORE_E_NEWER_SCHEMA;
     }
-    *ret_empty = false;
-    return check_pages(db, file, reterr);
+    r = check_pages(db, file, reterr);
+    if (r == 0)
+        *ret_version = (unsigned)version;
+    return r;
 }
 
 static int create_instance(sqlite3 *db)
@@ -161,7 +218,9 @@ static int create_instance(sqlite3 *db)
     return r;
 }
 
-int schema_create(sqlite3 *db)
+/* All in one transaction: the registry is of the old version or of the new. The
+ * words are those of the step that failed, not of what undid it. */
+static int take_steps(sqlite3 *db, unsigned from, struct errmsg *reterr)
 {
     CLEANUP_TRANSACTION struct sql_transaction t = { 0 };
     char marks[96];
@@ -171,13 +230,34 @@ int schema_create(sqlite3 *db)
                    "PRAGMA application_id = %d; PRAGMA user_version = %d",
                    STORE_APPLICATION_ID, STORE_SCHEMA);
     r = sql_begin(db, &t);
-    if (r == 0)
-        r = sql_exec(db, schema);
-    if (r == 0)
+    for (unsigned i = from; r == 0 && i < STORE_SCHEMA; i++)
+        r = sql_exec(db, steps[i]);
+    if (r == 0 && from == 0)
         r = create_instance(db);
     if (r == 0)
         r = sql_exec(db, marks);
     if (r == 0)
         r = sql_commit(&t);
+    if (r)
+        errmsg_set(reterr, "%s", sqlite3_errmsg(db));
+    return r;
+}
+
+int schema_create(sqlite3 *db)
+{
+    return take_steps(db, 0, NULL);
+}
+
+int schema_migrate(sqlite3 *db, const char *file, unsigned from,
+                   struct errmsg *reterr)
+{
+    struct errmsg why = { 0 };
+    int r = take_steps(db, from, &why);
+
+    if (r)
+        errmsg_set_at(reterr, file, 0,
+                      "has schema %u and cannot be brought to schema %d (%s): "
+                      "nothing was changed",
+                      from, STORE_SCHEMA, why.text);
     return r;
 }

@@ -18,6 +18,7 @@
 #include <sodium.h>
 
 #include "daemon/private-dir.h"
+#include "daemon/store-copy.h"
 #include "daemon/store-schema.h"
 #include "daemon/store-sql.h"
 
@@ -119,9 +120,44 @@ static int configure(sqlite3 *db)
                         "PRAGMA temp_store = MEMORY");
 }
 
-static int open_db(struct store *s, const char *file, struct errmsg *reterr)
+/*
+ * What an older version left, before it is migrated: whoever wants to go back
+ * to that version puts it in the registry's place.
+ */
+static int keep_copy(struct store *s, int dir_fd, const char *file,
+                     unsigned version, struct errmsg *reterr)
 {
-    bool empty = false;
+    char name[48];
+    int r;
+
+    (void)snprintf(name, sizeof(name), DB_FILE ".schema-%u", version);
+    r = store_copy(s->db, dir_fd, file, name);
+    if (r)
+        errmsg_set_at(reterr, file, 0,
+                      "has schema %u and is to be migrated, but no copy %s can "
+                      "be made (%s): nothing was changed",
+                      version, name,
+                      r < 0 ? strerror(-r) : sqlite3_errmsg(s->db));
+    return r;
+}
+
+static int fit_schema(struct store *s, int dir_fd, const char *file,
+                      unsigned version, struct errmsg *reterr)
+{
+    int r;
+
+    if (version == STORE_SCHEMA)
+        return 0;
+    if (version == 0)
+        return schema_create(s->db);
+    r = keep_copy(s, dir_fd, file, version, reterr);
+    return r ? r : schema_migrate(s->db, file, version, reterr);
+}
+
+static int open_db(struct store *s, int dir_fd, const char *file,
+                   struct errmsg *reterr)
+{
+    unsigned version = 0;
     int r;
 
     r = sql_result(s->db,
@@ -129,18 +165,16 @@ static int open_db(struct store *s, const char *file, struct errmsg *reterr)
     if (r == 0)
         r = configure(s->db);
     if (r == 0)
-        r = schema_check(s->db, file, &empty, reterr);
-    if (r)
-        return r;
-
-    r = sql_result(
-        s->db,
-        sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL));
+        r = schema_check(s->db, file, &version, reterr);
     if (r == 0)
         r = use_wal(s->db);
-    if (r == 0 && empty)
-        r = schema_create(s->db);
-    return r;
+    if (r == 0)
+        r = fit_schema(s, dir_fd, file, version, reterr);
+    if (r)
+        return r;
+    return sql_result(
+        s->db,
+        sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL));
 }
 
 static int read_instance(struct store *s)
@@ -203,7 +237,7 @@ int store_open(const char *state_dir, struct store **ret, struct errmsg *reterr)
     if (r == 0)
         r = create_file(dir_fd);
     if (r == 0)
-        r = open_db(s, buf_str(&file), reterr);
+        r = open_db(s, dir_fd, buf_str(&file), reterr);
     if (r == 0)
         r = read_instance(s);
     if (r)

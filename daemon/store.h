@@ -2,6 +2,7 @@
 #pragma once
 
 #include "acme/account.h"
+#include "acme/directory-meta.h"
 #include "base/errmsg.h"
 
 /*
@@ -12,7 +13,7 @@
 
 struct store;
 
-#define STORE_SCHEMA 1
+#define STORE_SCHEMA 2
 
 #define STORE_E_LOCKED 1       /* another daemon holds the state directory */
 #define STORE_E_NEWER_SCHEMA 2 /* made by a later version: not touched */
@@ -43,6 +44,33 @@ struct store_account {
     bool suspended; /* read only: by name; "all" and "client" are not here */
     int64_t created_s, registered_s; /* since 1970; 0: not yet */
     char **contacts;
+    /* Key id of the external account binding (RFC 8555 section 7.3.4) that the
+     * CA has taken, and of the one that was signed last. NULL: none. */
+    char *external_account, *external_account_sent;
+    struct acme_meta meta; /* what the directory says beside its endpoints */
+    bool meta_known;
+    char **issuers; /* typed by the operator */
+    /* The account was proven then, for this URL and key; 0: it was not. */
+    char *proof_url, *proof_thumbprint;
+    int64_t proof_s;
+    /* Why the last attempt at that failed, if it came later; 0: it did not. */
+    char *unproven_reason, *unproven_text;
+    int64_t unproven_s;
+};
+
+/* A dns-persist-01 record (design section 10). */
+struct store_record {
+    char *account, *domain, *issuer;
+    bool wildcard;
+    bool reusable;   /* key-bound: for all domains */
+    int64_t until_s; /* since 1970; 0: none */
+    int64_t added_s;
+};
+
+struct store_denied {
+    char *name;
+    int64_t since_s;
+    char *by; /* "uid 0" */
 };
 
 struct store_suspension {
@@ -55,9 +83,10 @@ struct store_suspension {
 /**
  * store_open() - lock the directory, open or create
  *
- * The state directory is made if it is missing. Schema 1 is the first, so there
- * is none to migrate from; a newer one is refused, nothing changed. Anything
- * but 0 comes with *reterr.
+ * The state directory is made if it is missing. An older schema is migrated in
+ * one transaction, and what was there is kept beside it as
+ * registry.db.schema-N; a newer one is refused, nothing changed. Anything but 0
+ * comes with *reterr.
  *
  * Return: 0; STORE_E_LOCKED, _NEWER_SCHEMA, _CORRUPT, _UNTRUSTED; negative
  * errno.
@@ -96,3 +125,47 @@ int store_resume(struct store *s, const char *scope,
 int store_suspensions(struct store *s, struct store_suspension **ret,
                       size_t *ret_n) MUST_CHECK;
 void store_suspensions_free(struct store_suspension *x, size_t n);
+
+/*
+ * store_records_add() - all of @x or none. One that is there (same account,
+ * domain, issuer) gets the other members of @x, but keeps added_s.
+ *
+ * Return: 0 with what became of them; -EINVAL: no such account, or a row that
+ * cannot be; negative errno.
+ */
+struct store_record_counts {
+    size_t added, changed, unchanged;
+};
+int store_records_add(struct store *s, const struct store_record *x, size_t n,
+                      struct store_record_counts *ret) MUST_CHECK;
+/* store_record_remove() - @issuer NULL: of all issuers. 0 is no error. */
+int store_record_remove(struct store *s, const char *account,
+                        const char *domain, const char *issuer,
+                        size_t *ret_n) MUST_CHECK;
+/* store_record_has() - any for this account and domain. */
+int store_record_has(struct store *s, const char *account, const char *domain,
+                     bool *ret) MUST_CHECK;
+
+/*
+ * store_record_each() - in the order of account, domain, issuer
+ *
+ * Begins behind the record that @q->after_... name; costs nothing for those
+ * before. Stops at the first nonzero of @fn, which is then returned. The
+ * strings of a record are valid during the call only; @fn changes nothing here.
+ */
+struct store_record_query {
+    const char *account, *domain;                            /* NULL: all */
+    const char *after_account, *after_domain, *after_issuer; /* or all NULL */
+};
+typedef int (*store_record_fn)(const struct store_record *record,
+                               void *userdata);
+int store_record_each(struct store *s, const struct store_record_query *q,
+                      store_record_fn fn, void *userdata) MUST_CHECK;
+
+/* store_deny() - what is denied already stays as it is. */
+int store_deny(struct store *s, const struct store_denied *x) MUST_CHECK;
+int store_allow(struct store *s,
+                const char *name) MUST_CHECK; /* STORE_E_MISSING */
+int store_denied(struct store *s, struct store_denied **ret,
+                 size_t *ret_n) MUST_CHECK; /* by name */
+void store_denied_free(struct store_denied *x, size_t n);

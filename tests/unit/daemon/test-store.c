@@ -21,6 +21,10 @@
 static char *origins[] = { "https://a.example", "https://b.example", NULL };
 static char *members[] = { "token", NULL };
 static char *contacts[] = { "mailto:a@example.org", NULL };
+static char *typed[] = { "ca.example", "b.example", NULL };
+static char *issuers[] = { "ca.example", NULL };
+static char *caa[] = { "ca.example", "other.example", NULL };
+static char *profiles[] = { "classic", "short", NULL };
 
 /* Every member set, each to something of its own. */
 static struct store_account full_account(void)
@@ -57,6 +61,24 @@ static struct store_account full_account(void)
         .created_s = 1790000000,
         .registered_s = 1790000001,
         .contacts = contacts,
+        .external_account = "kid-1",
+        .external_account_sent = "kid-2",
+        .meta = {
+            .terms = "https://ca.example/terms",
+            .external_account_required = true,
+            .account_hash_prefix = "https://ca.example/h/",
+            .issuers = issuers,
+            .caa_identities = caa,
+            .profiles = profiles,
+        },
+        .meta_known = true,
+        .issuers = typed,
+        .proof_url = "https://ca.example/acct/1",
+        .proof_thumbprint = "0123456789012345678901234567890123456789012",
+        .proof_s = 1790000002,
+        .unproven_reason = "account-not-ours",
+        .unproven_text = "the CA gave us somebody else's",
+        .unproven_s = 1790000003,
     };
 
     memset(a.acme.jwk.x, 0x11, 32);
@@ -79,6 +101,13 @@ static struct store_account small_account(char *name)
     a.status = ACCOUNT_CREATED;
     a.status_text = NULL;
     a.contacts = NULL;
+    a.external_account = a.external_account_sent = NULL;
+    a.meta = (struct acme_meta){ 0 };
+    a.meta_known = false;
+    a.issuers = NULL;
+    a.proof_url = a.proof_thumbprint = NULL;
+    a.unproven_reason = a.unproven_text = NULL;
+    a.proof_s = a.unproven_s = 0;
     return a;
 }
 
@@ -128,6 +157,23 @@ static void assert_account(const struct store_account *a,
     assert_int_equal(a->created_s, b->created_s);
     assert_int_equal(a->registered_s, b->registered_s);
     assert_list(a->contacts, b->contacts);
+    assert_text(a->external_account, b->external_account);
+    assert_text(a->external_account_sent, b->external_account_sent);
+    assert_text(a->meta.terms, b->meta.terms);
+    assert_int_equal(a->meta.external_account_required,
+                     b->meta.external_account_required);
+    assert_text(a->meta.account_hash_prefix, b->meta.account_hash_prefix);
+    assert_list(a->meta.issuers, b->meta.issuers);
+    assert_list(a->meta.caa_identities, b->meta.caa_identities);
+    assert_list(a->meta.profiles, b->meta.profiles);
+    assert_int_equal(a->meta_known, b->meta_known);
+    assert_list(a->issuers, b->issuers);
+    assert_text(a->proof_url, b->proof_url);
+    assert_text(a->proof_thumbprint, b->proof_thumbprint);
+    assert_int_equal(a->proof_s, b->proof_s);
+    assert_text(a->unproven_reason, b->unproven_reason);
+    assert_text(a->unproven_text, b->unproven_text);
+    assert_int_equal(a->unproven_s, b->unproven_s);
 }
 
 static struct store *open_store(struct tmp_dir *d)
@@ -422,9 +468,9 @@ static void test_newer_schema_is_left_untouched(void **state)
     struct buf before = { 0 }, after = { 0 };
 
     store_close(open_store(*state));
-    sql(*state, "PRAGMA user_version = 2; CREATE TABLE later (x TEXT)");
+    sql(*state, "PRAGMA user_version = 3; CREATE TABLE later (x TEXT)");
     slurp(*state, &before);
-    assert_refused(*state, STORE_E_NEWER_SCHEMA, "schema 2");
+    assert_refused(*state, STORE_E_NEWER_SCHEMA, "schema 3");
     slurp(*state, &after);
     assert_int_equal(before.len, after.len);
     assert_memory_equal(before.data, after.data, before.len);
@@ -443,10 +489,10 @@ static void test_newer_schema_in_a_wal_is_left_there(void **state)
     assert_int_equal(
         sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL), 0);
     assert_int_equal(
-        sqlite3_exec(db, "PRAGMA user_version = 2", NULL, NULL, NULL), 0);
+        sqlite3_exec(db, "PRAGMA user_version = 3", NULL, NULL, NULL), 0);
     assert_int_equal(sqlite3_close(db), 0);
     slurp(d, &before);
-    assert_refused(d, STORE_E_NEWER_SCHEMA, "schema 2");
+    assert_refused(d, STORE_E_NEWER_SCHEMA, "schema 3");
     slurp(d, &after);
     assert_int_equal(before.len, after.len);
     assert_memory_equal(before.data, after.data, before.len);
