@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client-shim/ctl-commands.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -158,14 +159,38 @@ static int print_list(const json_t *accounts)
     return ctl_table_print(&t);
 }
 
+static int take_page(json_t *items, void *userdata)
+{
+    return json_array_extend(userdata, items) < 0
+               ? ctl_fail_errno(-ENOMEM, "accounts")
+               : CTL_EXIT_DONE;
+}
+
+static int ask_list(struct ctl_context *c, json_t **ret)
+{
+    CLEANUP_CTL_DAEMON struct ctl_daemon d = { 0 };
+    CLEANUP_CTL_JSON json_t *accounts = json_array();
+    int r;
+
+    r = ctl_daemon_open(c, CTL_SOCKET_ADMIN, &d);
+    if (r == 0)
+        r = ctl_daemon_pages(&d, "AccountList", json_object(), "accounts",
+                             take_page, accounts);
+    if (r == 0)
+        *ret = json_pack("{s:O}", "accounts", accounts);
+    return r;
+}
+
 static int run_list(struct ctl_context *c)
 {
-    bool mine = ctl_args_has(c, "--mine");
     CLEANUP_CTL_JSON json_t *answer = NULL;
     int r;
 
-    r = ctl_once(c, mine ? CTL_SOCKET_CLIENT : CTL_SOCKET_ADMIN,
-                 mine ? "ListAccounts" : "AccountList", json_object(), &answer);
+    if (ctl_args_has(c, "--mine"))
+        r = ctl_once(c, CTL_SOCKET_CLIENT, "ListAccounts", json_object(),
+                     &answer);
+    else
+        r = ask_list(c, &answer);
     if (r)
         return r;
     if (!c->json)

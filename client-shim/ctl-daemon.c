@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "client-shim/ctl-commands.h"
 #include "client-shim/ctl-error.h"
 #include "ipc/varlink-client.h"
 
@@ -162,6 +163,43 @@ int ctl_daemon_call(struct ctl_daemon *d, const char *method,
                     json_t *parameters, json_t **ret)
 {
     return ctl_daemon_call_within(d, method, parameters, CTL_CALL_MS, ret);
+}
+
+/* One page; *ret_more: @parameters ask for the next one now. */
+static int one_page(struct ctl_daemon *d, const char *method,
+                    json_t *parameters, const char *member,
+                    int (*fn)(json_t *items, void *userdata), void *userdata,
+                    bool *ret_more)
+{
+    CLEANUP_CTL_JSON json_t *answer = NULL;
+    json_t *next;
+    int r;
+
+    r = ctl_daemon_call(d, method, json_incref(parameters), &answer);
+    if (r == 0)
+        r = fn(json_object_get(answer, member), userdata);
+    if (r)
+        return r;
+    next = json_object_get(answer, "next");
+    *ret_more = json_is_string(next);
+    if (*ret_more && json_object_set(parameters, "after", next) < 0)
+        return ctl_fail_errno(-ENOMEM, method);
+    return CTL_EXIT_DONE;
+}
+
+int ctl_daemon_pages(struct ctl_daemon *d, const char *method,
+                     json_t *parameters, const char *member,
+                     int (*fn)(json_t *items, void *userdata), void *userdata)
+{
+    CLEANUP_CTL_JSON json_t *owned = parameters;
+    bool more = true;
+    int r = CTL_EXIT_DONE;
+
+    if (!owned)
+        return ctl_fail_errno(-ENOMEM, method);
+    while (r == CTL_EXIT_DONE && more)
+        r = one_page(d, method, owned, member, fn, userdata, &more);
+    return r;
 }
 
 static int watch(struct ctl_daemon *d, const char *method, const char *name,

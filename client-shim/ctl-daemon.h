@@ -47,6 +47,17 @@ int ctl_daemon_call_within(struct ctl_daemon *d, const char *method,
                            json_t *parameters, int timeout_ms,
                            json_t **ret) MUST_CHECK;
 
+/**
+ * ctl_daemon_pages() - a call that is answered in pages, until the last one
+ * @parameters: reference taken over; NULL is out of memory
+ * @member:     the array in each answer, which @fn gets; an exit code of it
+ *              other than CTL_EXIT_DONE ends this and is returned
+ */
+int ctl_daemon_pages(struct ctl_daemon *d, const char *method,
+                     json_t *parameters, const char *member,
+                     int (*fn)(json_t *items, void *userdata),
+                     void *userdata) MUST_CHECK;
+
 /* ctl_daemon_watch() - a call with "more" until @fn returns nonzero. */
 int ctl_daemon_watch(struct ctl_daemon *d, const char *method,
                      int (*fn)(const json_t *parameters, void *userdata),

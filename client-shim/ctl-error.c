@@ -159,6 +159,36 @@ static int say_value(const json_t *p, struct buf *b)
     return say_text(p, parameter ? parameter : "invalid value", "text", b);
 }
 
+static int say_issuer(const json_t *p, struct buf *b)
+{
+    const char *issuer = member(p, "issuer");
+    int r;
+
+    r = buf_printf(b, "the issuer name %s is refused",
+                   issuer ? issuer : "(none given)");
+    return r ? r : say_text(p, "", "text", b);
+}
+
+static int say_not_proven(const json_t *p, struct buf *b)
+{
+    const char *account = member(p, "account");
+    const char *reason = member(p, "reason");
+    const char *text = member(p, "text");
+    int r;
+
+    r = buf_printf(b, "no record of account %s is shown: %s",
+                   account ? account : "(unknown)",
+                   reason ? reason : "not-proven");
+    if (r == 0 && text && *text)
+        r = buf_printf(b, ": %s", text);
+    return r;
+}
+
+static int say_no_name(const json_t *p, struct buf *b)
+{
+    return say_text(p, "this name was not denied", "name", b);
+}
+
 static int say_token_failed(const json_t *p, struct buf *b)
 {
     const char *result = member(p, "result");
@@ -220,6 +250,9 @@ static const struct {
     { ADMIN "AccountExists", CTL_EXIT_NO, say_exists },
     { ADMIN "WrongState", CTL_EXIT_NO, say_state },
     { ADMIN "InvalidValue", CTL_EXIT_MALFORMED, say_value },
+    { ADMIN "IssuerMismatch", CTL_EXIT_NO, say_issuer },
+    { ADMIN "AccountNotProven", CTL_EXIT_NO, say_not_proven },
+    { ADMIN "NoSuchName", CTL_EXIT_NO, say_no_name },
     { ADMIN "TokenFailed", CTL_EXIT_UNAVAILABLE, say_token_failed },
     { ADMIN "AuditUnavailable", CTL_EXIT_UNAVAILABLE, say_audit },
     { ADMIN "AlreadyTaken", CTL_EXIT_NO, say_taken },
