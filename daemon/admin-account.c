@@ -4,12 +4,14 @@
 #include <string.h>
 #include <time.h>
 
-#include "acme/url.h"
+#include "acme/json-strict.h"
+#include "acme/known-cas.h"
 #include "daemon/admin-call.h"
 #include "daemon/params.h"
+#include "daemon/record-rules.h"
 
-/* AccountList, AccountShow, and what a registration leaves behind:
- * AccountSetDirectory, AccountRegistered, AccountDeactivated. */
+/* AccountList, AccountShow, and what the CA's answers leave behind:
+ * AccountRegistered, AccountUpdated, AccountDeactivated. */
 
 static json_t *list_json(char *const *list)
 {
@@ -27,6 +29,48 @@ static json_t *jwk_json(const struct jwk *key)
     return jwk_format(key, &b) ? NULL : json_loads(buf_str(&b), 0, NULL);
 }
 
+static json_t *meta_json(const struct store_account *r)
+{
+    const struct acme_meta *m = &r->meta;
+
+    if (!r->meta_known)
+        return json_null();
+    return json_pack(
+        "{s:s?,s:b,s:s?,s:o,s:o,s:o}", "termsOfService", m->terms,
+        "externalAccountRequired", (int)m->external_account_required,
+        "accountHashPrefix", m->account_hash_prefix, "issuerDomainNames",
+        list_json(m->issuers), "caaIdentities", list_json(m->caa_identities),
+        "profiles", list_json(m->profiles));
+}
+
+static json_t *proof_json(const struct store_account *r)
+{
+    struct record_refusal refusal;
+    int current;
+
+    if (r->proof_s == 0)
+        return json_null();
+    current = record_proof_check(r, time(NULL), &refusal) == 0;
+    return json_pack("{s:s,s:s,s:o,s:b}", "thumbprint", r->proof_thumbprint,
+                     "url", r->proof_url, "time", admin_time(r->proof_s),
+                     "current", current);
+}
+
+static json_t *not_proven_json(const struct store_account *r)
+{
+    if (r->unproven_s == 0)
+        return json_null();
+    return json_pack("{s:s,s:s,s:o}", "reason", r->unproven_reason, "text",
+                     r->unproven_text, "time", admin_time(r->unproven_s));
+}
+
+static bool is_staging(const struct store_account *r)
+{
+    const struct known_ca *ca = known_ca_of_directory(r->acme.directory_url);
+
+    return ca && ca->staging;
+}
+
 json_t *admin_account_json(const struct account *a)
 {
     const struct store_account *r = &a->row;
@@ -35,7 +79,7 @@ json_t *admin_account_json(const struct account *a)
 
     return json_pack(
         "{s:s,s:s,s:s?,s:s,s:o,s:s,s:s,s:s,s:s,s:s,s:i,s:o,s:o,s:b,s:b,s:o,s:o,"
-        "s:o,s:o,s:o,s:b,s:b}",
+        "s:o,s:o,s:o,s:b,s:b,s:s?,s:o,s:o,s:o,s:o,s:b}",
         "name", acme->name, "directory", acme->directory_url, "url",
         acme->account_url, "alg", jws_alg_name(jwk_alg(&acme->jwk)), "jwk",
         jwk_json(&acme->jwk), "thumbprint", acme->thumbprint, "status",
@@ -49,7 +93,10 @@ json_t *admin_account_json(const struct account *a)
         "origins", list_json(acme->origins), "challengeMembers",
         list_json(acme->challenge_members), "allowQuery",
         (int)acme->allow_query, "allowHttpLoopback",
-        (int)acme->allow_http_loopback);
+        (int)acme->allow_http_loopback, "externalAccount", r->external_account,
+        "meta", meta_json(r), "issuers", list_json(r->issuers), "proof",
+        proof_json(r), "notProven", not_proven_json(r), "staging",
+        (int)is_staging(r));
 }
 
 void admin_reply_account(struct varlink_call *call, const struct account *a)
@@ -58,19 +105,48 @@ void admin_reply_account(struct varlink_call *call, const struct account *a)
                        json_pack("{s:o}", "account", admin_account_json(a)));
 }
 
+static int list_one(struct page *p, const struct account *a)
+{
+    CLEANUP_JSON json_t *json = NULL;
+    CLEANUP_FREE char *text = NULL;
+    int r;
+
+    r = page_item(p);
+    if (r)
+        return r;
+    json = admin_account_json(a);
+    text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    r = text ? buf_append_str(&p->b, text) : -ENOMEM;
+    return r ? r : page_item_end(p);
+}
+
 ADMIN_METHOD(admin_on_account_list)
 {
+    CLEANUP_PAGE struct page p = { 0 };
     struct guardian *g = userdata;
-    json_t *list;
+    const char *after = "";
+    int64_t limit = 0;
+    const struct param params[] = {
+        { "after", PARAM_STRING, true, { .string = &after } },
+        { "limit", PARAM_NUMBER, true, { .number = &limit } },
+    };
+    const char *last = "";
+    int r;
 
-    if (!params_take(call, parameters, NULL, 0))
+    if (!params_take(call, parameters, params, ARRAY_LEN(params)))
         return;
     admin_note(g, call, &(struct admin_subject){ 0 });
-    list = json_array();
-    for (size_t i = 0; i < g->accounts.n; i++)
-        (void)json_array_append_new(list,
-                                    admin_account_json(g->accounts.items[i]));
-    varlink_reply_json(call, json_pack("{s:o}", "accounts", list));
+    r = page_begin(&p, "accounts", limit);
+    for (size_t i = 0; r == 0 && i < g->accounts.n; i++) {
+        const struct account *a = g->accounts.items[i];
+
+        if (strcmp(a->row.acme.name, after) <= 0)
+            continue;
+        r = list_one(&p, a);
+        if (r == 0)
+            last = a->row.acme.name;
+    }
+    admin_reply_page(call, &p, r, last);
 }
 
 static json_t *directory_json(const struct acme_directory *d)
@@ -84,9 +160,8 @@ static json_t *directory_json(const struct acme_directory *d)
                      d->renewal_info);
 }
 
-/* NULL: it was answered. */
-static struct account *find(struct guardian *g, struct varlink_call *call,
-                            const char *name)
+struct account *admin_account(struct guardian *g, struct varlink_call *call,
+                              const char *name)
 {
     struct account *a = accounts_find(&g->accounts, name);
 
@@ -106,7 +181,7 @@ ADMIN_METHOD(admin_on_account_show)
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))
         return;
-    a = find(g, call, name);
+    a = admin_account(g, call, name);
     if (!a)
         return;
     admin_note(g, call, &(struct admin_subject){ .account = name });
@@ -115,97 +190,13 @@ ADMIN_METHOD(admin_on_account_show)
                                        directory_json(&a->row.acme.directory)));
 }
 
-static void refused(struct varlink_call *call, const char *parameter,
-                    const struct refusal *refusal)
-{
-    char text[REFUSAL_DETAIL_MAX + 64];
-
-    (void)snprintf(text, sizeof(text), "%s: %s", reason_code(refusal->reason),
-                   refusal->detail);
-    admin_error_value(call, parameter, text);
-}
-
-/* Registry and memory; then the account is the answer (or {} with @empty). */
-static void update(struct guardian *g, struct varlink_call *call,
-                   struct account *a, const struct store_account *row,
-                   bool empty)
+void admin_update_account(struct guardian *g, struct varlink_call *call,
+                          struct account *a, const struct store_account *row)
 {
     if (accounts_update(g, a, row))
         admin_error_busy(call);
-    else if (empty)
-        varlink_reply(call, (struct bytes){ 0 });
     else
         admin_reply_account(call, a);
-}
-
-/*
- * The strings of @d are borrowed from the parameters: the row is only copied
- * from. NULL, or the member at fault.
- */
-static const char *read_endpoints(const json_t *object,
-                                  struct acme_directory *d)
-{
-    const struct {
-        const char *name;
-        bool optional;
-        char **ret;
-    } members[] = {
-        { "newNonce", false, &d->new_nonce },
-        { "newAccount", false, &d->new_account },
-        { "newOrder", false, &d->new_order },
-        { "newAuthz", true, &d->new_authz },
-        { "revokeCert", true, &d->revoke_cert },
-        { "keyChange", true, &d->key_change },
-        { "renewalInfo", true, &d->renewal_info },
-    };
-    const char *values[ARRAY_LEN(members)] = { NULL };
-    struct param params[ARRAY_LEN(members)];
-    const char *bad = NULL;
-
-    for (size_t i = 0; i < ARRAY_LEN(members); i++)
-        params[i] = (struct param){ members[i].name,
-                                    PARAM_STRING,
-                                    members[i].optional,
-                                    { .string = &values[i] } };
-    if (params_read(object, params, ARRAY_LEN(params), &bad))
-        return bad;
-    for (size_t i = 0; i < ARRAY_LEN(members); i++)
-        *members[i].ret = params_borrow(values[i]);
-    return NULL;
-}
-
-ADMIN_METHOD(admin_on_account_set_directory)
-{
-    struct guardian *g = userdata;
-    const char *name = "";
-    const json_t *endpoints = NULL;
-    const struct param params[] = {
-        { "name", PARAM_STRING, false, { .string = &name } },
-        { "endpoints", PARAM_OBJECT, false, { .json = &endpoints } },
-    };
-    struct refusal refusal = { 0 };
-    struct store_account row;
-    struct account *a;
-    const char *bad;
-
-    if (!params_take(call, parameters, params, ARRAY_LEN(params)))
-        return;
-    a = find(g, call, name);
-    if (!a)
-        return;
-    row = a->row;
-    row.acme.directory = (struct acme_directory){ 0 };
-    bad = read_endpoints(endpoints, &row.acme.directory);
-    if (bad) {
-        varlink_error_invalid_parameter(call, bad);
-        return;
-    }
-    if (acme_account_check(&row.acme, &refusal)) {
-        refused(call, "endpoints", &refusal);
-        return;
-    }
-    if (admin_begin(g, call, &(struct admin_subject){ .account = name }))
-        update(g, call, a, &row, true);
 }
 
 /* An account that is known never becomes another one by an answer of the CA. */
@@ -219,6 +210,19 @@ static int settle_registration(const struct account *a, const char *url,
                       a->row.acme.account_url);
     row->acme.account_url = params_borrow(url); /* only copied from */
     return acme_account_check(&row->acme, ret_refusal);
+}
+
+/* False: it was answered. */
+static bool take_status(struct varlink_call *call, const char *status,
+                        struct store_account *row)
+{
+    row->status = account_status_parse(status);
+    if (row->status == ACCOUNT_VALID || row->status == ACCOUNT_DEACTIVATED ||
+        row->status == ACCOUNT_REVOKED)
+        return true;
+    admin_error_value(call, "status",
+                      "a CA says valid, deactivated or revoked");
+    return false;
 }
 
 ADMIN_METHOD(admin_on_account_registered)
@@ -238,26 +242,25 @@ ADMIN_METHOD(admin_on_account_registered)
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))
         return;
-    a = find(g, call, name);
+    a = admin_account(g, call, name);
     if (!a)
         return;
     row = a->row;
     if (settle_registration(a, url, &row, &refusal)) {
-        refused(call, "url", &refusal);
+        admin_error_refusal(call, "url", &refusal);
         return;
     }
-    row.status = account_status_parse(status);
-    if (row.status != ACCOUNT_VALID && row.status != ACCOUNT_DEACTIVATED &&
-        row.status != ACCOUNT_REVOKED) {
-        admin_error_value(call, "status",
-                          "a CA says valid, deactivated or revoked");
+    if (!take_status(call, status, &row))
         return;
-    }
     if (row.registered_s == 0)
         row.registered_s = time(NULL);
+    if (row.external_account_sent) {
+        row.external_account = row.external_account_sent;
+        row.external_account_sent = NULL;
+    }
     if (admin_begin(g, call,
                     &(struct admin_subject){ .account = name, .detail = url }))
-        update(g, call, a, &row, false);
+        admin_update_account(g, call, a, &row);
 }
 
 ADMIN_METHOD(admin_on_account_deactivated)
@@ -272,7 +275,7 @@ ADMIN_METHOD(admin_on_account_deactivated)
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))
         return;
-    a = find(g, call, name);
+    a = admin_account(g, call, name);
     if (!a)
         return;
     if (!a->row.acme.account_url) {
@@ -283,5 +286,59 @@ ADMIN_METHOD(admin_on_account_deactivated)
     row = a->row;
     row.status = ACCOUNT_DEACTIVATED;
     if (admin_begin(g, call, &(struct admin_subject){ .account = name }))
-        update(g, call, a, &row, false);
+        admin_update_account(g, call, a, &row);
+}
+
+/* NULL for contacts: they stay. */
+static void updated(struct guardian *g, struct varlink_call *call,
+                    struct account *a, const char *status,
+                    const json_t *contacts)
+{
+    CLEANUP_FREE char **list = NULL;
+    struct store_account row = a->row;
+
+    if (!take_status(call, status, &row))
+        return;
+    if (contacts) {
+        if (admin_borrow_list(contacts, ADMIN_CONTACTS_MAX, &list)) {
+            admin_error_busy(call);
+            return;
+        }
+        row.contacts = list;
+    }
+    if (admin_begin(g, call,
+                    &(struct admin_subject){ .account = row.acme.name,
+                                             .detail = status }))
+        admin_update_account(g, call, a, &row);
+}
+
+ADMIN_METHOD(admin_on_account_updated)
+{
+    struct guardian *g = userdata;
+    const char *name = "";
+    const char *status = "";
+    const json_t *contacts = NULL;
+    const struct param params[] = {
+        { "name", PARAM_STRING, false, { .string = &name } },
+        { "status", PARAM_STRING, false, { .string = &status } },
+        { "contacts", PARAM_STRINGS, true, { .json = &contacts } },
+    };
+    const char *bad;
+    struct account *a;
+
+    if (!params_take(call, parameters, params, ARRAY_LEN(params)))
+        return;
+    a = admin_account(g, call, name);
+    if (!a)
+        return;
+    if (!a->row.acme.account_url) {
+        admin_error_state(call, account_status_name(account_status(a)),
+                          "it was never registered");
+        return;
+    }
+    bad = admin_contacts_check(contacts);
+    if (bad)
+        admin_error_value(call, "contacts", bad);
+    else
+        updated(g, call, a, status, contacts);
 }

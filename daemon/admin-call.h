@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "daemon/admin.h"
+#include "daemon/page.h"
 
 /* What the methods of org.acmeguardian.Admin share. */
 
@@ -26,16 +27,33 @@ ADMIN_METHOD(admin_on_token_self_test); /* admin-self-test.c */
 ADMIN_METHOD(admin_on_account_create);  /* admin-create.c */
 ADMIN_METHOD(admin_on_account_list);    /* admin-account.c */
 ADMIN_METHOD(admin_on_account_show);
-ADMIN_METHOD(admin_on_account_set_directory);
 ADMIN_METHOD(admin_on_account_registered);
 ADMIN_METHOD(admin_on_account_deactivated);
+ADMIN_METHOD(admin_on_account_updated);
+ADMIN_METHOD(admin_on_account_set_directory); /* admin-directory.c */
+ADMIN_METHOD(admin_on_account_set_issuers);   /* admin-proof.c */
+ADMIN_METHOD(admin_on_account_proven);
+ADMIN_METHOD(admin_on_account_not_proven);
 ADMIN_METHOD(admin_on_account_sign_registration); /* admin-sign.c */
 ADMIN_METHOD(admin_on_account_sign_deactivation);
+ADMIN_METHOD(admin_on_account_sign_update);
+ADMIN_METHOD(admin_on_account_sign_proof); /* admin-sign-order.c */
+ADMIN_METHOD(admin_on_account_sign_fetch);
+ADMIN_METHOD(admin_on_account_sign_order);
+ADMIN_METHOD(admin_on_account_sign_authorization_deactivation);
+ADMIN_METHOD(admin_on_record_add); /* admin-record-add.c */
+ADMIN_METHOD(admin_on_record_remove);
+ADMIN_METHOD(admin_on_record_list); /* admin-record.c */
+ADMIN_METHOD(admin_on_record_values);
+ADMIN_METHOD(admin_on_name_deny); /* admin-name.c */
+ADMIN_METHOD(admin_on_name_allow);
+ADMIN_METHOD(admin_on_name_denied);
 
 /* Whom or what a call is about; each may be NULL. Borrowed. */
 struct admin_subject {
     const char *account;
     const char *detail;
+    const struct identifiers *identifiers;
     const uint8_t *input_sha256; /* of what is signed for it */
 };
 
@@ -73,6 +91,9 @@ void admin_error_value(struct varlink_call *call, const char *parameter,
                        const char *text);
 void admin_error_state(struct varlink_call *call, const char *state,
                        const char *text);
+/* admin_error_refusal() - InvalidValue, with what a reader did not like. */
+void admin_error_refusal(struct varlink_call *call, const char *parameter,
+                         const struct refusal *refusal);
 void admin_error_token(struct varlink_call *call, const struct token_answer *a);
 /* admin_error_busy() - a failure of ours. */
 void admin_error_busy(struct varlink_call *call);
@@ -85,6 +106,35 @@ json_t *admin_account_json(const struct account *a);
 json_t *admin_token_json(const struct token *t);
 json_t *admin_attrs_json(uint32_t attrs);
 json_t *admin_unproven_json(uint32_t attrs);
+
+/* admin_account() - the account of this name; NULL: it was answered. */
+struct account *admin_account(struct guardian *g, struct varlink_call *call,
+                              const char *name) MUST_CHECK;
+
+/* admin_update_account() - registry and memory; then the account is the
+ * answer. */
+void admin_update_account(struct guardian *g, struct varlink_call *call,
+                          struct account *a, const struct store_account *row);
+
+/* admin_contacts_check() - mailto:, tel: and what else a CA may take; never
+ * more than one line. Return: NULL, or what is wrong. */
+const char *admin_contacts_check(const json_t *contacts);
+#define ADMIN_CONTACTS_MAX 16
+
+/*
+ * admin_borrow_list() - strings of a JSON array for a row that is only copied
+ * from; NULL for an empty one. The array itself is the caller's to free.
+ * Return: 0; -E2BIG; -ENOMEM.
+ */
+int admin_borrow_list(const json_t *array, size_t max, char ***ret) MUST_CHECK;
+
+/* admin_reply_page() - the page ends and is the answer; or, with @r not 0 and
+ * not PAGE_E_FULL, Busy. */
+void admin_reply_page(struct varlink_call *call, struct page *p, int r,
+                      const char *last);
+
+/* admin_put_time() - RFC 3339, as a JSON string. */
+int admin_put_time(struct buf *b, int64_t s) MUST_CHECK;
 
 /* admin_reply_account() - the answer (account: Account). */
 void admin_reply_account(struct varlink_call *call, const struct account *a);

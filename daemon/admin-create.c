@@ -197,23 +197,6 @@ static void create_ask(struct create *c)
 
 /* ---- parameters ---- */
 
-static int borrow_list(const json_t *array, size_t max, char ***ret)
-{
-    size_t n = json_array_size(array);
-
-    if (n == 0)
-        return 0;
-    if (n > max)
-        return -E2BIG;
-    *ret = calloc(n + 1, sizeof(char *));
-    if (!*ret)
-        return -ENOMEM;
-    for (size_t i = 0; i < n; i++)
-        (*ret)[i] = params_borrow(
-            json_string_value(json_array_get(array, i))); /* only copied from */
-    return 0;
-}
-
 /*
  * The account's own rules are those of acme_account_check(), which wants
  * endpoints; the directory is only fetched later, so these stand in.
@@ -271,10 +254,10 @@ static const char *create_check(struct create *c, const struct create_params *p,
     }
     if (p->existing && strlen(p->existing) > TOKEN_DATA_MAX / 16)
         return "existingKey";
-    if (borrow_list(p->origins, ACME_ORIGINS_MAX, &c->row.acme.origins))
+    if (admin_borrow_list(p->origins, ACME_ORIGINS_MAX, &c->row.acme.origins))
         return "origins";
-    if (borrow_list(p->challenge_members, ACME_CHALLENGE_MEMBERS_MAX,
-                    &c->row.acme.challenge_members))
+    if (admin_borrow_list(p->challenge_members, ACME_CHALLENGE_MEMBERS_MAX,
+                          &c->row.acme.challenge_members))
         return "challengeMembers";
     c->row.acme.name = params_borrow(p->name);
     c->row.acme.directory_url = params_borrow(p->directory);

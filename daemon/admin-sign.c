@@ -3,173 +3,21 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "acme/b64url.h"
-#include "acme/request.h"
+#include "acme/eab.h"
 #include "daemon/admin-call.h"
+#include "daemon/admin-own.h"
 #include "daemon/params.h"
-#include "daemon/sha256.h"
 
-/*
- * The guardian's own requests: registering and deactivating an account. The
- * daemon composes them, so that not even an administrator has anything else
- * signed with the account's key.
- */
+/* Registering, updating and deactivating an account. */
 
-#define CONTACTS_MAX 16
 #define CONTACT_LEN_MAX 512
-#define NONCE_MAX 256
 
-struct own_request {
-    struct varlink_call *call;
-    const struct account *account;
-    struct buf url, head, payload; /* the last two as base64url */
-    struct buf input;
-};
-
-static void own_free(struct own_request *o)
-{
-    buf_deinit(&o->url);
-    buf_deinit(&o->head);
-    buf_deinit(&o->payload);
-    buf_deinit(&o->input);
-    free(o);
-}
-
-/* Nobody knows which key the CA has. */
-static void own_error_unresolved(struct varlink_call *call,
-                                 const struct account *a)
-{
-    admin_error_state(call, account_status_name(account_status(a)),
-                      a->unresolved);
-}
-
-/* A token that has just started may have been looked at only meanwhile. */
-static void own_on_signed(const struct token_answer *a, void *userdata)
-{
-    CLEANUP_BUF struct buf signature = { 0 };
-    struct own_request *o = userdata;
-
-    if (!token_answer_ok(a))
-        admin_error_token(o->call, a);
-    else if (o->account->unresolved)
-        own_error_unresolved(o->call, o->account);
-    else if (b64url_encode(a->data, &signature))
-        admin_error_busy(o->call);
-    else
-        varlink_reply_json(o->call, json_pack("{s:s,s:s,s:s,s:s}", "url",
-                                              buf_str(&o->url), "protected",
-                                              buf_str(&o->head), "payload",
-                                              buf_str(&o->payload), "signature",
-                                              buf_str(&signature)));
-    own_free(o);
-}
-
-static int own_compose(struct own_request *o, const struct acme_account *a,
-                       bool by_jwk, const char *nonce, const char *url,
-                       const char *payload)
-{
-    int r;
-
-    r = buf_append_str(&o->url, url);
-    if (r == 0)
-        r = acme_protected(a, by_jwk, bytes_from_str(nonce),
-                           bytes_from_str(url), &o->head);
-    if (r == 0)
-        r = b64url_encode(bytes_from_str(payload), &o->payload);
-    if (r == 0)
-        r = buf_printf(&o->input, "%s.%s", buf_str(&o->head),
-                       buf_str(&o->payload));
-    return r;
-}
-
-struct own_params {
-    const char *nonce, *url, *payload;
-    bool by_jwk;
-};
-
-static void own_sign(struct guardian *g, struct varlink_call *call,
-                     const struct account *a, const struct own_params *p)
-{
-    struct own_request *o = calloc(1, sizeof(*o));
-    uint8_t digest[32];
-    int r = -ENOMEM;
-
-    if (o) {
-        o->call = call;
-        o->account = a;
-        r = own_compose(o, &a->row.acme, p->by_jwk, p->nonce, p->url,
-                        p->payload);
-    }
-    if (r == 0)
-        r = sha256_digest(g->sha256, buf_bytes(&o->input), digest);
-    if (r) {
-        admin_error_busy(call);
-        if (o)
-            own_free(o);
-        return;
-    }
-    if (!admin_begin(g, call,
-                     &(struct admin_subject){ .account = a->row.acme.name,
-                                              .detail = p->url,
-                                              .input_sha256 = digest })) {
-        own_free(o);
-        return;
-    }
-    token_send(a->token,
-               &(struct token_ask){ .op = TOKEN_OP_SIGN,
-                                    .label = a->row.key_label,
-                                    .alg = jwk_alg(&a->row.acme.jwk),
-                                    .data = buf_bytes(&o->input) },
-               own_on_signed, o);
-}
-
-static bool nonce_ok(const char *nonce)
-{
-    size_t n = strlen(nonce);
-
-    return n >= 1 && n <= NONCE_MAX &&
-           strspn(nonce, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                         "0123456789-_") == n;
-}
-
-/* NULL: it was answered. */
-static struct account *own_account(struct guardian *g,
-                                   struct varlink_call *call, const char *name,
-                                   const char *nonce)
-{
-    struct account *a = accounts_find(&g->accounts, name);
-
-    if (!a) {
-        admin_error_no_account(call, name);
-        return NULL;
-    }
-    if (!a->token) {
-        admin_error_no_token(call, a->row.token);
-        return NULL;
-    }
-    if (!a->row.acme.directory.new_order) {
-        admin_error_state(call, account_status_name(account_status(a)),
-                          "its directory is not known yet");
-        return NULL;
-    }
-    if (a->unresolved) {
-        own_error_unresolved(call, a);
-        return NULL;
-    }
-    if (!nonce_ok(nonce)) {
-        admin_error_value(call, "nonce", "is 1 to 256 characters of base64url");
-        return NULL;
-    }
-    return a;
-}
-
-/* mailto:, tel: and what else a CA may take; never more than one line. */
-static const char *contacts_check(const json_t *contacts)
+const char *admin_contacts_check(const json_t *contacts)
 {
     const json_t *item;
     size_t i;
 
-    if (json_array_size(contacts) > CONTACTS_MAX)
+    if (json_array_size(contacts) > ADMIN_CONTACTS_MAX)
         return "are at most 16";
     json_array_foreach(contacts, i, item)
     {
@@ -186,38 +34,121 @@ static const char *contacts_check(const json_t *contacts)
     return NULL;
 }
 
-/* Kept, so that account show tells what the CA was told. */
-static int keep_contacts(struct guardian *g, struct account *a,
-                         const json_t *contacts)
-{
-    char *list[CONTACTS_MAX + 1] = { NULL };
-    struct store_account row = a->row;
+struct registration {
+    const json_t *contacts, *binding;
+    bool agreed;
+    char *kid; /* of the binding */
+};
 
-    for (size_t i = 0; i < json_array_size(contacts); i++)
-        list[i] = params_borrow(json_string_value(
-            json_array_get(contacts, i))); /* only copied from */
+/* Kept, so that account show tells what the CA was told. */
+static int keep_registration(struct guardian *g, struct account *a,
+                             const struct registration *reg)
+{
+    CLEANUP_FREE char **list = NULL;
+    struct store_account row = a->row;
+    int r;
+
+    r = admin_borrow_list(reg->contacts, ADMIN_CONTACTS_MAX, &list);
+    if (r)
+        return r;
     row.contacts = list;
+    row.external_account_sent = reg->kid;
     return accounts_update(g, a, &row);
+}
+
+static int add_member(struct buf *b, const char *name, const char *value)
+{
+    return buf_printf(b, "%c\"%s\":%s", b->len > 0 ? ',' : '{', name, value);
+}
+
+static int add_json_member(struct buf *b, const char *name, const json_t *value)
+{
+    CLEANUP_FREE char *text = json_dumps(value, JSON_COMPACT);
+
+    return text ? add_member(b, name, text) : -ENOMEM;
+}
+
+static int end_object(struct buf *b)
+{
+    return buf_append_str(b, b->len > 0 ? "}" : "{}");
+}
+
+static int registration_payload(const struct registration *reg, struct buf *b)
+{
+    int r = 0;
+
+    if (reg->agreed)
+        r = add_member(b, "termsOfServiceAgreed", "true");
+    if (r == 0 && json_array_size(reg->contacts) > 0)
+        r = add_json_member(b, "contact", reg->contacts);
+    if (r == 0 && reg->binding)
+        r = add_json_member(b, "externalAccountBinding", reg->binding);
+    return r ? r : end_object(b);
+}
+
+/* A binding for another key or CA is nothing that this account should sign.
+ * False: it was answered. */
+static bool check_binding(struct varlink_call *call, const struct account *a,
+                          struct registration *reg)
+{
+    CLEANUP_FREE char *text = NULL;
+    struct refusal refusal = { 0 };
+    int r;
+
+    if (!reg->binding)
+        return true;
+    text = json_dumps(reg->binding, JSON_COMPACT);
+    r = text ? eab_check(bytes_from_str(text), &a->row.acme.jwk,
+                         a->row.acme.directory.new_account, &reg->kid, &refusal)
+             : -ENOMEM;
+    if (r == REFUSED)
+        admin_error_refusal(call, "externalAccountBinding", &refusal);
+    else if (r)
+        admin_error_busy(call);
+    return r == 0;
+}
+
+static void sign_registration(struct guardian *g, struct varlink_call *call,
+                              struct account *a, struct registration *reg,
+                              const char *nonce)
+{
+    CLEANUP_BUF struct buf payload = { 0 };
+    const char *bad = admin_contacts_check(reg->contacts);
+
+    if (bad) {
+        admin_error_value(call, "contacts", bad);
+        return;
+    }
+    if (!check_binding(call, a, reg))
+        return;
+    if (registration_payload(reg, &payload) || keep_registration(g, a, reg)) {
+        admin_error_busy(call);
+        return;
+    }
+    own_sign(g, call, a,
+             &(struct own_params){ .nonce = nonce,
+                                   .url = a->row.acme.directory.new_account,
+                                   .payload = buf_str(&payload),
+                                   .by_jwk = true });
 }
 
 ADMIN_METHOD(admin_on_account_sign_registration)
 {
     struct guardian *g = userdata;
+    struct registration reg = { 0 };
     const char *name = "";
     const char *nonce = "";
-    const json_t *contacts = NULL;
-    bool agreed = false;
     const struct param params[] = {
         { "name", PARAM_STRING, false, { .string = &name } },
         { "nonce", PARAM_STRING, false, { .string = &nonce } },
-        { "contacts", PARAM_STRINGS, false, { .json = &contacts } },
-        { "termsOfServiceAgreed", PARAM_BOOL, false, { .flag = &agreed } },
+        { "contacts", PARAM_STRINGS, false, { .json = &reg.contacts } },
+        { "termsOfServiceAgreed", PARAM_BOOL, false, { .flag = &reg.agreed } },
+        { "externalAccountBinding",
+          PARAM_OBJECT,
+          true,
+          { .json = &reg.binding } },
     };
-    CLEANUP_FREE char *list = NULL;
-    CLEANUP_BUF struct buf payload = { 0 };
     struct account *a;
-    const char *bad;
-    int r;
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))
         return;
@@ -229,28 +160,62 @@ ADMIN_METHOD(admin_on_account_sign_registration)
                           "only an account that is not dead is registered");
         return;
     }
-    bad = contacts_check(contacts);
-    if (bad) {
-        admin_error_value(call, "contacts", bad);
-        return;
-    }
-    list = json_dumps(contacts, JSON_COMPACT);
-    r = list ? keep_contacts(g, a, contacts) : -ENOMEM;
+    sign_registration(g, call, a, &reg, nonce);
+    free(reg.kid);
+}
+
+static void sign_update(struct guardian *g, struct varlink_call *call,
+                        const struct account *a, const json_t *contacts,
+                        bool agreed, const char *nonce)
+{
+    CLEANUP_BUF struct buf payload = { 0 };
+    int r = 0;
+
+    if (agreed)
+        r = add_member(&payload, "termsOfServiceAgreed", "true");
+    if (r == 0 && contacts)
+        r = add_json_member(&payload, "contact", contacts);
     if (r == 0)
-        r = buf_printf(&payload, "{%s%s%s%s}",
-                       agreed ? "\"termsOfServiceAgreed\":true" : "",
-                       agreed && json_array_size(contacts) ? "," : "",
-                       json_array_size(contacts) ? "\"contact\":" : "",
-                       json_array_size(contacts) ? list : "");
+        r = end_object(&payload);
     if (r) {
         admin_error_busy(call);
         return;
     }
     own_sign(g, call, a,
              &(struct own_params){ .nonce = nonce,
-                                   .url = a->row.acme.directory.new_account,
-                                   .payload = buf_str(&payload),
-                                   .by_jwk = true });
+                                   .url = a->row.acme.account_url,
+                                   .payload = buf_str(&payload) });
+}
+
+ADMIN_METHOD(admin_on_account_sign_update)
+{
+    struct guardian *g = userdata;
+    const char *name = "";
+    const char *nonce = "";
+    const json_t *contacts = NULL;
+    bool agreed = false;
+    const struct param params[] = {
+        { "name", PARAM_STRING, false, { .string = &name } },
+        { "nonce", PARAM_STRING, false, { .string = &nonce } },
+        { "contacts", PARAM_STRINGS, true, { .json = &contacts } },
+        { "termsOfServiceAgreed", PARAM_BOOL, true, { .flag = &agreed } },
+    };
+    const struct account *a;
+    const char *bad;
+
+    if (!params_take(call, parameters, params, ARRAY_LEN(params)))
+        return;
+    a = own_valid_account(g, call, name, nonce);
+    if (!a)
+        return;
+    bad = admin_contacts_check(contacts);
+    if (!contacts && !agreed)
+        bad = "are given, or termsOfServiceAgreed is true: else there is "
+              "nothing to update";
+    if (bad)
+        admin_error_value(call, "contacts", bad);
+    else
+        sign_update(g, call, a, contacts, agreed, nonce);
 }
 
 ADMIN_METHOD(admin_on_account_sign_deactivation)
@@ -266,14 +231,9 @@ ADMIN_METHOD(admin_on_account_sign_deactivation)
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))
         return;
-    a = own_account(g, call, name, nonce);
+    a = own_valid_account(g, call, name, nonce);
     if (!a)
         return;
-    if (a->row.status != ACCOUNT_VALID || !a->row.acme.account_url) {
-        admin_error_state(call, account_status_name(a->row.status),
-                          "only a valid account can be deactivated");
-        return;
-    }
     own_sign(g, call, a,
              &(struct own_params){ .nonce = nonce,
                                    .url = a->row.acme.account_url,

@@ -124,6 +124,9 @@ static json_t *collect_notes(const struct guardian *g)
                  "account %s: its key is encrypted software, not in an HSM",
                  row->acme.name);
     }
+    if (g->denied.n > 0)
+        warn(notes, "%zu names are denied by operators: %s%s", g->denied.n,
+             g->denied.items[0].name, g->denied.n > 1 ? ", ..." : "");
     if (g->n_no_rule > 0)
         warn(notes, "%llu requests came from callers that no rule matches",
              (unsigned long long)g->n_no_rule);
@@ -190,8 +193,8 @@ ADMIN_METHOD(admin_on_status)
     varlink_reply_json(
         call,
         json_pack(
-            "{s:s,s:s,s:o,s:s,s:b,s:s,s:I,s:I,s:o,s:s,s:I,s:I,s:I,s:o,s:o,s:o,"
-            "s:o}",
+            "{s:s,s:s,s:o,s:s,s:b,s:s,s:I,s:I,s:o,s:s,s:I,s:I,s:I,s:o,s:o,s:I,"
+            "s:o,s:o}",
             "version", GUARDIAN_VERSION, "instance", store_instance(g->store),
             "since", admin_time(g->since_s), "separation",
             separated ? "separated" : "unseparated", "ready", (int)ready,
@@ -206,6 +209,7 @@ ADMIN_METHOD(admin_on_status)
             (json_int_t)varlink_server_connections(g->varlink) +
                 (json_int_t)lacme_connections(g->lacme),
             "accounts", (json_int_t)g->accounts.n, "tokens", tokens,
-            "suspensions", collect_suspensions(g), "warnings",
-            collect_warnings(g), "notes", collect_notes(g)));
+            "suspensions", collect_suspensions(g), "deniedNames",
+            (json_int_t)g->denied.n, "warnings", collect_warnings(g), "notes",
+            collect_notes(g)));
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/admin-call.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
@@ -8,6 +9,7 @@
 
 #include "base/log.h"
 #include "daemon/message-ids.h"
+#include "daemon/params.h"
 #include "ipc/interfaces.h"
 
 /*
@@ -53,6 +55,7 @@ static struct audit_event admin_event(const struct varlink_call *call,
                                  .account = subject->account,
                                  .operation = admin_method(call),
                                  .verdict = verdict,
+                                 .identifiers = subject->identifiers,
                                  .detail = subject->detail,
                                  .input_sha256 = subject->input_sha256 };
 }
@@ -111,6 +114,16 @@ void admin_error_value(struct varlink_call *call, const char *parameter,
                 json_pack("{s:s,s:s}", "parameter", parameter, "text", text));
 }
 
+void admin_error_refusal(struct varlink_call *call, const char *parameter,
+                         const struct refusal *refusal)
+{
+    char text[REFUSAL_DETAIL_MAX + 64];
+
+    (void)snprintf(text, sizeof(text), "%s: %s", reason_code(refusal->reason),
+                   refusal->detail);
+    admin_error_value(call, parameter, text);
+}
+
 void admin_error_state(struct varlink_call *call, const char *state,
                        const char *text)
 {
@@ -130,16 +143,59 @@ void admin_error_busy(struct varlink_call *call)
     admin_error(call, "Busy", json_pack("{s:i}", "retryAfterMs", 1000));
 }
 
-json_t *admin_time(int64_t s)
+int admin_borrow_list(const json_t *array, size_t max, char ***ret)
 {
-    char text[32];
+    size_t n = json_array_size(array);
+
+    if (n == 0)
+        return 0;
+    if (n > max)
+        return -E2BIG;
+    *ret = calloc(n + 1, sizeof(char *));
+    if (!*ret)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        (*ret)[i] = params_borrow(
+            json_string_value(json_array_get(array, i))); /* only copied from */
+    return 0;
+}
+
+static bool format_time(int64_t s, char *text, size_t len)
+{
     struct tm tm;
     time_t t = s;
 
-    if (s == 0 || !gmtime_r(&t, &tm) ||
-        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+    return gmtime_r(&t, &tm) &&
+           strftime(text, len, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0;
+}
+
+json_t *admin_time(int64_t s)
+{
+    char text[32];
+
+    if (s == 0 || !format_time(s, text, sizeof(text)))
         return json_null();
     return json_string(text);
+}
+
+int admin_put_time(struct buf *b, int64_t s)
+{
+    char text[32];
+
+    if (!format_time(s, text, sizeof(text)))
+        return buf_append_str(b, "\"\"");
+    return buf_printf(b, "\"%s\"", text);
+}
+
+void admin_reply_page(struct varlink_call *call, struct page *p, int r,
+                      const char *last)
+{
+    if (r == 0 || r == PAGE_E_FULL)
+        r = page_end(p, last);
+    if (r)
+        admin_error_busy(call);
+    else
+        varlink_reply(call, buf_bytes(&p->b));
 }
 
 /* Each call is a line of the audit log, which must not be called away
@@ -193,13 +249,32 @@ static const struct varlink_method methods[] = {
     { "AccountCreate", admin_on_account_create, ROLE_ADMIN },
     { "AccountList", admin_on_account_list, ROLE_MONITOR },
     { "AccountShow", admin_on_account_show, ROLE_MONITOR },
-    { "AccountSetDirectory", admin_on_account_set_directory, ROLE_ADMIN },
+    /* A timer reads directories again; another origin is refused. */
+    { "AccountSetDirectory", admin_on_account_set_directory, ROLE_OPS },
+    { "AccountSetIssuers", admin_on_account_set_issuers, ROLE_ADMIN },
     { "AccountSignRegistration", admin_on_account_sign_registration,
       ROLE_ADMIN },
     { "AccountRegistered", admin_on_account_registered, ROLE_ADMIN },
     { "AccountSignDeactivation", admin_on_account_sign_deactivation,
       ROLE_ADMIN },
     { "AccountDeactivated", admin_on_account_deactivated, ROLE_ADMIN },
+    { "AccountSignUpdate", admin_on_account_sign_update, ROLE_ADMIN },
+    { "AccountUpdated", admin_on_account_updated, ROLE_ADMIN },
+    /* A proof lasts for a day. */
+    { "AccountSignProof", admin_on_account_sign_proof, ROLE_OPS },
+    { "AccountProven", admin_on_account_proven, ROLE_OPS },
+    { "AccountNotProven", admin_on_account_not_proven, ROLE_OPS },
+    { "AccountSignFetch", admin_on_account_sign_fetch, ROLE_OPS },
+    { "AccountSignOrder", admin_on_account_sign_order, ROLE_ADMIN },
+    { "AccountSignAuthorizationDeactivation",
+      admin_on_account_sign_authorization_deactivation, ROLE_ADMIN },
+    { "RecordAdd", admin_on_record_add, ROLE_ADMIN },
+    { "RecordRemove", admin_on_record_remove, ROLE_ADMIN },
+    { "RecordList", admin_on_record_list, ROLE_MONITOR },
+    { "RecordValues", admin_on_record_values, ROLE_MONITOR },
+    { "NameDeny", admin_on_name_deny, ROLE_ADMIN },
+    { "NameAllow", admin_on_name_allow, ROLE_ADMIN },
+    { "NameDenied", admin_on_name_denied, ROLE_MONITOR },
     { "Suspend", admin_on_suspend, ROLE_ADMIN },
     { "Resume", admin_on_resume, ROLE_ADMIN },
     /* Each new file lets the oldest go: often enough, it erases the log. */

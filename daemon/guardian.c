@@ -177,6 +177,8 @@ static int guardian_open_store(struct guardian *g, struct errmsg *reterr)
     if (r == 0)
         r = suspend_load(&g->suspend, g->store);
     if (r == 0)
+        r = denied_load(&g->denied, g->store);
+    if (r == 0)
         r = guardian_make_tokens(g);
     if (r == 0)
         r = accounts_load(g);
@@ -301,6 +303,7 @@ struct guardian *guardian_free(struct guardian *g)
     sha256_free(g->sha256);
     accounts_deinit(&g->accounts);
     suspend_deinit(&g->suspend);
+    denied_deinit(&g->denied);
     store_close(g->store);
     roles_deinit(&g->roles);
     sd_event_source_disable_unref(g->stop_timer);

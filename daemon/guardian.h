@@ -6,6 +6,7 @@
 #include "base/settings.h"
 #include "daemon/accounts.h"
 #include "daemon/audit.h"
+#include "daemon/denied.h"
 #include "daemon/grant-limit.h"
 #include "daemon/log-limit.h"
 #include "daemon/names.h"
@@ -42,6 +43,7 @@ struct guardian {
 
     struct store *store;
     struct suspend suspend;
+    struct denied denied;
     struct accounts accounts;
     struct spawner *spawner; /* NULL: every token has a HelperSocket= */
     struct token **tokens;

@@ -26,6 +26,21 @@ static bool is_strings(const json_t *value)
     return true;
 }
 
+static bool is_objects(const json_t *value)
+{
+    size_t i;
+    const json_t *item;
+
+    if (!json_is_array(value))
+        return false;
+    json_array_foreach(value, i, item)
+    {
+        if (!json_is_object(item))
+            return false;
+    }
+    return true;
+}
+
 static bool take_json(const struct param *p, const json_t *value)
 {
     *p->ret.json = value;
@@ -55,6 +70,8 @@ static bool take(const struct param *p, const json_t *value)
         return is_strings(value) && take_json(p, value);
     case PARAM_OBJECT:
         return json_is_object(value) && take_json(p, value);
+    case PARAM_OBJECTS:
+        return is_objects(value) && take_json(p, value);
     case PARAM_UNSET:
         break;
     }

@@ -19,6 +19,7 @@ enum param_type {
     PARAM_BOOL,    /* ret.flag */
     PARAM_STRINGS, /* ret.json: an array of strings */
     PARAM_OBJECT,  /* ret.json */
+    PARAM_OBJECTS, /* ret.json: an array of objects */
 };
 
 struct param {

@@ -15,15 +15,19 @@ static int reload_read(const struct guardian *g, struct settings **ret_settings,
                        struct policy_set **ret_policy, struct errmsg *reterr)
 {
     CLEANUP_SETTINGS struct settings *settings = NULL;
+    CLEANUP_POLICY_SET struct policy_set *policy = NULL;
     int r;
 
     r = settings_load(g->options.config_dir, &settings, reterr);
     if (r == 0)
-        r = policy_load(settings->policy_dir, settings->deny_domains,
-                        ret_policy, reterr);
+        r = policy_load(settings->policy_dir, settings->deny_domains, &policy,
+                        reterr);
+    if (r == 0)
+        r = denied_apply(&g->denied, policy, reterr);
     if (r)
         return r;
     *ret_settings = TAKE_PTR(settings);
+    *ret_policy = TAKE_PTR(policy);
     return 0;
 }
 

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The files that earlier versions left (tests/upgrade) under today's programs."""
 
+import contextlib
 import json
 import os
 import shutil
+import sqlite3
 import sys
 
 from lab import (GUARDIANCTL, GUARDIAND, TOKEN_HELPER, Lab, ROOT, expect,
@@ -68,6 +70,26 @@ def test_the_registry_opens(u):
             expect(new[member] == value, f"{member}: {value} -> {new[member]}")
 
 
+def test_the_old_registry_is_kept(u):
+    """Whoever goes back finds what that version left, as it left it."""
+    for db, version in (("registry.db.schema-1", 1), ("registry.db", 2)):
+        with contextlib.closing(sqlite3.connect(u.lab.dir / "state" / db)) as c:
+            expect(c.execute("pragma user_version").fetchall() == [(version,)],
+                   f"{db} has schema {version}")
+            names = [n for n, in c.execute("select name from account")]
+            expect(sorted(names) == sorted(a["name"] for a in u.accounts),
+                   f"{db}: {names}")
+
+
+def test_what_is_new_is_not_there_yet(u):
+    for old in u.accounts:
+        new = json.loads(u.ctl("--json", "account", "show",
+                               old["name"]).stdout)["account"]
+        expect(new["meta"] is None and new["proof"] is None and
+               new["issuers"] == [] and new["externalAccount"] is None,
+               str(new))
+
+
 def test_every_key_signs(u):
     u.ctl("token", "check", "lab")
     u.sign(u.accounts[0])
@@ -108,6 +130,8 @@ def main():
             failed |= run_cases([
                 test_the_log_verifies_before_anything_runs,
                 test_the_registry_opens,
+                test_the_old_registry_is_kept,
+                test_what_is_new_is_not_there_yet,
                 test_every_key_signs,
                 test_a_suspension_holds,
                 test_the_chain_goes_on,

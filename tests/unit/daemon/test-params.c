@@ -13,7 +13,7 @@ struct values {
     const char *text, *maybe;
     int64_t number;
     bool flag;
-    const json_t *list, *object;
+    const json_t *list, *object, *objects;
 };
 
 /* The parameter at fault, or "" when all is well. */
@@ -26,6 +26,7 @@ static const char *read_text(const char *text, struct values *v)
         { "flag", PARAM_BOOL, true, { .flag = &v->flag } },
         { "list", PARAM_STRINGS, true, { .json = &v->list } },
         { "object", PARAM_OBJECT, true, { .json = &v->object } },
+        { "objects", PARAM_OBJECTS, true, { .json = &v->objects } },
     };
     static char bad_name[64];
     const char *bad = "";
@@ -67,6 +68,10 @@ static void test_parameters_are_those_of_the_interface(void **state)
         { "{\"text\":\"x\",\"list\":[1]}", "list" },
         { "{\"text\":\"x\",\"list\":\"a\"}", "list" },
         { "{\"text\":\"x\",\"object\":[]}", "object" },
+        { "{\"text\":\"x\",\"objects\":[]}", "" },
+        { "{\"text\":\"x\",\"objects\":[{},{\"a\":1}]}", "" },
+        { "{\"text\":\"x\",\"objects\":[{},1]}", "objects" },
+        { "{\"text\":\"x\",\"objects\":{}}", "objects" },
         { "{\"text\":\"x\",\"more\":1}", "more" },
         { "{\"text\":\"x\",\"Text\":\"x\"}", "Text" },
     };

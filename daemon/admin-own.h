@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/admin-call.h"
+
+/*
+ * The guardian's own requests. The daemon composes them, so that not even an
+ * administrator has anything else signed with the account's key.
+ */
+
+struct own_params {
+    const char *nonce, *url, *payload;
+    bool by_jwk;
+    const struct identifiers *identifiers; /* for the audit line, or NULL */
+};
+
+/* own_account() - one that can sign now, and the nonce is one. NULL: it was
+ * answered. */
+struct account *own_account(struct guardian *g, struct varlink_call *call,
+                            const char *name, const char *nonce) MUST_CHECK;
+
+/* own_valid_account() - the same, and it is valid at the CA. */
+struct account *own_valid_account(struct guardian *g, struct varlink_call *call,
+                                  const char *name,
+                                  const char *nonce) MUST_CHECK;
+
+/* own_sign() - audited, signed, and the answer. */
+void own_sign(struct guardian *g, struct varlink_call *call,
+              const struct account *a, const struct own_params *p);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/authorization-url.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "acme/url.h"
+
+/* From the first slash behind the host; a query ends it. */
+static struct bytes path_of(const char *url)
+{
+    const char *path = strchr(strstr(url, "://") + 3, '/');
+
+    return (struct bytes){ (const uint8_t *)path, strcspn(path, "?") };
+}
+
+/*
+ * What the account URL's neighbours have in common: "/acct/" of "/acct/1".
+ * Where a query names the account, all of its path.
+ */
+static struct bytes neighbours(const char *account_url)
+{
+    struct bytes path = path_of(account_url);
+
+    if (strchr(account_url, '?'))
+        return path;
+    if (path.len > 1 && path.data[path.len - 1] == '/')
+        path.len--;
+    while (path.data[path.len - 1] != '/')
+        path.len--;
+    return path;
+}
+
+static bool begins_with(struct bytes text, struct bytes start)
+{
+    return text.len >= start.len &&
+           strncasecmp((const char *)text.data, (const char *)start.data,
+                       start.len) == 0;
+}
+
+int authorization_url_check(const char *url, const struct acme_account *a,
+                            struct refusal *ret_refusal)
+{
+    int r;
+
+    r = url_check_for_account(bytes_from_str(url), a, ret_refusal);
+    if (r)
+        return r;
+    for (unsigned i = 1; i < ACME_ENDPOINT_COUNT; i++) {
+        const char *known = acme_account_endpoint(a, (enum acme_endpoint)i);
+
+        if (known && url_same_but_slash(bytes_from_str(url), known))
+            return refuse(ret_refusal, REASON_URL_PAYLOAD_MISMATCH,
+                          "%s is no authorization", url);
+    }
+    if (begins_with(path_of(url), neighbours(a->account_url)))
+        return refuse(ret_refusal, REASON_URL_PAYLOAD_MISMATCH,
+                      "%s could be read as an account", url);
+    return 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/store.h"
+#include "policy/policy.h"
+
+/* Names that operators denied (NameDeny), in memory as in the registry. */
+struct denied {
+    struct store_denied *items; /* by name */
+    size_t n;
+};
+
+/* denied_load() - read from the registry. */
+int denied_load(struct denied *d, struct store *store) MUST_CHECK;
+void denied_deinit(struct denied *d);
+
+/**
+ * denied_apply() - in force in @policy, instead of those that were
+ *
+ * Return: 0; POLICY_E_INVALID or -ENOMEM with *reterr (may be NULL): nothing
+ * has changed.
+ */
+int denied_apply(const struct denied *d, struct policy_set *policy,
+                 struct errmsg *reterr) MUST_CHECK;
