@@ -169,7 +169,7 @@ static int say_issuer(const json_t *p, struct buf *b)
     return r ? r : say_text(p, "", "text", b);
 }
 
-static int say_not_proven(const json_t *p, struct buf *b)
+static int say_withheld(const json_t *p, struct buf *b)
 {
     const char *account = member(p, "account");
     const char *reason = member(p, "reason");
@@ -251,7 +251,7 @@ static const struct {
     { ADMIN "WrongState", CTL_EXIT_NO, say_state },
     { ADMIN "InvalidValue", CTL_EXIT_MALFORMED, say_value },
     { ADMIN "IssuerMismatch", CTL_EXIT_NO, say_issuer },
-    { ADMIN "AccountNotProven", CTL_EXIT_NO, say_not_proven },
+    { ADMIN "RecordsWithheld", CTL_EXIT_NO, say_withheld },
     { ADMIN "NoSuchName", CTL_EXIT_NO, say_no_name },
     { ADMIN "TokenFailed", CTL_EXIT_UNAVAILABLE, say_token_failed },
     { ADMIN "AuditUnavailable", CTL_EXIT_UNAVAILABLE, say_audit },

@@ -24,10 +24,11 @@ struct listing {
     const char *form; /* RecordValues: what was asked for, or NULL */
     int64_t limit, now_s;
     struct page page;
-    struct buf after;     /* what query.after_... point into */
-    struct buf last, key; /* of the last item on the page; of this one */
+    struct buf after; /* what query.after_... point into */
+    struct buf last;  /* key of the last item on the page */
     struct record_source source;
     const struct account *account; /* of the last record, as in source */
+    struct buf issuer;             /* the last one that was right for it */
     bool answered;
 };
 
@@ -36,7 +37,7 @@ static void listing_deinit(struct listing *l)
     page_deinit(&l->page);
     buf_deinit(&l->after);
     buf_deinit(&l->last);
-    buf_deinit(&l->key);
+    buf_deinit(&l->issuer);
     record_source_deinit(&l->source);
 }
 
@@ -150,10 +151,10 @@ ADMIN_METHOD(admin_on_record_list)
 
 /* ---- RecordValues ---- */
 
-static int not_proven(struct listing *l, const char *account, const char *code,
-                      const char *text)
+static int withhold(struct listing *l, const char *account, const char *code,
+                    const char *text)
 {
-    admin_error(l->call, "AccountNotProven",
+    admin_error(l->call, "RecordsWithheld",
                 json_pack("{s:s,s:s,s:s}", "account", account, "reason", code,
                           "text", text));
     l->answered = true;
@@ -166,10 +167,10 @@ static int check_account(struct listing *l, const struct account *a)
     struct record_refusal refusal;
 
     if (a->unresolved)
-        return not_proven(l, a->row.acme.name, "account-not-valid",
-                          a->unresolved);
+        return withhold(l, a->row.acme.name, "account-not-valid",
+                        a->unresolved);
     if (record_proof_check(&a->row, l->now_s, &refusal))
-        return not_proven(l, a->row.acme.name, refusal.code, refusal.text);
+        return withhold(l, a->row.acme.name, refusal.code, refusal.text);
     return 0;
 }
 
@@ -185,6 +186,7 @@ static int take_account(struct listing *l, const char *name)
     if (r)
         return r;
     record_source_deinit(&l->source);
+    buf_clear(&l->issuer);
     r = record_source_init(&l->source, &a->row, l->form);
     if (r == REFUSED) {
         admin_error_value(l->call, "form",
@@ -201,9 +203,12 @@ static int check_issuer(struct listing *l, const struct store_record *x)
 {
     struct record_refusal refusal;
 
+    if (bytes_eq_str(buf_bytes(&l->issuer), x->issuer))
+        return 0;
     if (record_issuer_check(&l->account->row, x->issuer, &refusal))
-        return not_proven(l, x->account, refusal.code, refusal.text);
-    return 0;
+        return withhold(l, x->account, refusal.code, refusal.text);
+    buf_clear(&l->issuer);
+    return buf_append_str(&l->issuer, x->issuer);
 }
 
 static int refused_value(struct listing *l, const struct store_record *x,
@@ -213,7 +218,7 @@ static int refused_value(struct listing *l, const struct store_record *x,
 
     (void)snprintf(text, sizeof(text), "%s: %s: %s", x->domain,
                    reason_code(refusal->reason), refusal->detail);
-    return not_proven(l, x->account, "no-record-possible", text);
+    return withhold(l, x->account, "no-record-possible", text);
 }
 
 static int value_one(const struct store_record *x, void *userdata)

@@ -179,7 +179,7 @@ def test_issuers_are_typed_and_never_another_cas(g):
 def test_a_proof_is_of_this_account_and_lasts_a_day(g):
     typed(g)
     add(g, record("www.example.com"))
-    D.expect_error(g.ask_admin("RecordValues"), "AccountNotProven",
+    D.expect_error(g.ask_admin("RecordValues"), "RecordsWithheld",
                    account="test", reason="not-proven")
     for wrong in ({"url": g.account["url"] + "0"}, {"thumbprint": "A" * 43}):
         got = g.ask_admin("AccountProven", {
@@ -201,7 +201,7 @@ def test_a_proof_is_of_this_account_and_lasts_a_day(g):
         g.stop()
         in_registry(g, (f"update account set {column} = ?", (value,)))
         g.start()
-        D.expect_error(g.ask_admin("RecordValues"), "AccountNotProven",
+        D.expect_error(g.ask_admin("RecordValues"), "RecordsWithheld",
                        account="test", reason=reason)
         L.expect(not g.must("AccountShow", {"name": "test"})["account"]
                  ["proof"]["current"], "not current")
@@ -214,11 +214,11 @@ def test_a_proof_is_of_this_account_and_lasts_a_day(g):
              "account-not-ours", str(a))
     g.restart()
     got = g.ask_admin("RecordValues")
-    D.expect_error(got, "AccountNotProven", reason="account-not-ours",
+    D.expect_error(got, "RecordsWithheld", reason="account-not-ours",
                    text="the CA gave us somebody else's URL")
     L.expect(prove(g)["notProven"] is None, "the next proof is what counts")
     g.must("AccountDeactivated", {"name": "test"})
-    D.expect_error(g.ask_admin("RecordValues"), "AccountNotProven",
+    D.expect_error(g.ask_admin("RecordValues"), "RecordsWithheld",
                    reason="account-not-valid")
     D.expect_error(g.ask_admin("AccountProven", {
         "name": "test", "url": a["url"], "thumbprint": a["thumbprint"]}),
@@ -527,15 +527,15 @@ def test_the_gate_looks_at_the_issuer_each_time(g):
     ready(g)
     add(g, record("www.example.com"))
     typed(g, issuers=())
-    D.expect_error(g.ask_admin("RecordValues"), "AccountNotProven",
+    D.expect_error(g.ask_admin("RecordValues"), "RecordsWithheld",
                    account="test", reason="issuer-not-typed")
     typed(g)
     set_meta(g, issuerDomainNames=["c.example"])
-    D.expect_error(g.ask_admin("RecordValues"), "AccountNotProven",
+    D.expect_error(g.ask_admin("RecordValues"), "RecordsWithheld",
                    account="test", reason="issuer-not-offered")
     set_meta(g)
     in_registry(g, ("update record set issuer = 'letsencrypt.org'",))
-    D.expect_error(g.ask_admin("RecordValues"), "AccountNotProven",
+    D.expect_error(g.ask_admin("RecordValues"), "RecordsWithheld",
                    account="test", reason="issuer-origin-mismatch")
 
 
@@ -561,7 +561,7 @@ def test_known_cas_need_no_typing_and_staging_is_seen(g):
     L.expect([v["account"] for v in values(g)] == ["le", "stg"], "all accounts")
     g.must("AccountNotProven", {"name": "stg", "reason": "account-not-ours",
                                 "text": "x"})
-    D.expect_error(g.ask_admin("RecordValues"), "AccountNotProven",
+    D.expect_error(g.ask_admin("RecordValues"), "RecordsWithheld",
                    account="stg")
 
 
