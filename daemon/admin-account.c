@@ -5,7 +5,6 @@
 #include <time.h>
 
 #include "acme/json-strict.h"
-#include "acme/known-cas.h"
 #include "daemon/admin-call.h"
 #include "daemon/params.h"
 #include "daemon/record-rules.h"
@@ -64,13 +63,6 @@ static json_t *not_proven_json(const struct store_account *r)
                      r->unproven_text, "time", admin_time(r->unproven_s));
 }
 
-static bool is_staging(const struct store_account *r)
-{
-    const struct known_ca *ca = known_ca_of_directory(r->acme.directory_url);
-
-    return ca && ca->staging;
-}
-
 json_t *admin_account_json(const struct account *a)
 {
     const struct store_account *r = &a->row;
@@ -96,7 +88,7 @@ json_t *admin_account_json(const struct account *a)
         (int)acme->allow_http_loopback, "externalAccount", r->external_account,
         "meta", meta_json(r), "issuers", list_json(r->issuers), "proof",
         proof_json(r), "notProven", not_proven_json(r), "staging",
-        (int)is_staging(r));
+        (int)record_is_staging(r));
 }
 
 void admin_reply_account(struct varlink_call *call, const struct account *a)

@@ -45,7 +45,9 @@ static bool read_wish(struct varlink_call *call, const json_t *object, size_t i,
     const char *bad = NULL;
     char name[96];
 
-    w->until_s = -1;
+    *w = (struct wish){
+        .account = "", .domain = "", .issuer = "", .until_s = -1
+    };
     if (params_read(object, params, ARRAY_LEN(params), &bad) == 0)
         return true;
     (void)snprintf(name, sizeof(name), "records[%zu].%s", i, bad);
@@ -126,7 +128,7 @@ static bool take_wish(const struct guardian *g, struct varlink_call *call,
                       const json_t *object, size_t i, int64_t now_s,
                       struct store_record *ret)
 {
-    struct wish w = { 0 };
+    struct wish w;
     const struct account *a;
 
     if (!read_wish(call, object, i, &w))

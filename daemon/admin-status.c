@@ -9,6 +9,7 @@
 #include "daemon/admin-call.h"
 #include "daemon/lacme.h"
 #include "daemon/params.h"
+#include "daemon/record-rules.h"
 
 /* Status: everything that an operator should see, from memory. */
 
@@ -122,6 +123,9 @@ static json_t *collect_notes(const struct guardian *g)
         if (row->key_attrs & TOKEN_ATTR_SOFTWARE)
             warn(notes,
                  "account %s: its key is encrypted software, not in an HSM",
+                 row->acme.name);
+        if (record_is_staging(row))
+            warn(notes, "account %s is at a CA for tests (staging)",
                  row->acme.name);
     }
     if (g->denied.n > 0)

@@ -22,6 +22,13 @@ static int refused(struct record_refusal *ret, const char *code,
     return REFUSED;
 }
 
+bool record_is_staging(const struct store_account *a)
+{
+    const struct known_ca *ca = known_ca_of_directory(a->acme.directory_url);
+
+    return ca && ca->staging;
+}
+
 static bool list_has(char *const *list, const char *s)
 {
     for (; list && *list; list++) {

@@ -8,6 +8,9 @@
  * shown (design section 10). Pure.
  */
 
+/* record_is_staging() - is the account at a CA for tests, by the table? */
+bool record_is_staging(const struct store_account *a);
+
 #define PROOF_MAX_AGE_S (24 * 3600)
 
 /* @code is stable and listed in acme-guardian.admin(7); or it is the one that

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "acme/known-cas.h"
 #include "acme/persist.h"
+#include "daemon/record-rules.h"
 
 #define FORM_URL "url"
 #define FORM_KEY_BOUND "key-bound"
@@ -60,8 +60,6 @@ bool record_form_ok(const char *form)
 int record_source_init(struct record_source *s,
                        const struct store_account *account, const char *form)
 {
-    const struct known_ca *ca =
-        known_ca_of_directory(account->acme.directory_url);
     bool has_prefix = account->meta.account_hash_prefix;
     bool key_bound = form ? strcmp(form, FORM_KEY_BOUND) == 0 : has_prefix;
 
@@ -69,7 +67,7 @@ int record_source_init(struct record_source *s,
         return REFUSED;
     *s = (struct record_source){ .account = account,
                                  .key_bound = key_bound,
-                                 .staging = ca && ca->staging };
+                                 .staging = record_is_staging(account) };
     return 0;
 }
 

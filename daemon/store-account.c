@@ -333,6 +333,9 @@ static int read_account(sqlite3_stmt *stmt, struct store_account *a)
     a->proof_s = sqlite3_column_int64(stmt, COL_PROOF);
     a->unproven_s = sqlite3_column_int64(stmt, COL_UNPROVEN);
     a->suspended = sqlite3_column_int(stmt, COL_SUSPENDED);
+    if ((a->proof_s > 0 && (!a->proof_url || !a->proof_thumbprint)) ||
+        (a->unproven_s > 0 && (!a->unproven_reason || !a->unproven_text)))
+        return STORE_E_CORRUPT;
     return 0;
 }
 

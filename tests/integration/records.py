@@ -559,6 +559,8 @@ def test_known_cas_need_no_typing_and_staging_is_seen(g):
         D.expect_error(g.ask_admin("AccountSetIssuers", {
             "name": name, "issuers": ["ca.example"]}), "IssuerMismatch")
     L.expect([v["account"] for v in values(g)] == ["le", "stg"], "all accounts")
+    notes = [n for n in g.must("Status")["notes"] if "staging" in n]
+    L.expect(len(notes) == 1 and "account stg" in notes[0], str(notes))
     g.must("AccountNotProven", {"name": "stg", "reason": "account-not-ours",
                                 "text": "x"})
     D.expect_error(g.ask_admin("RecordValues"), "RecordsWithheld",

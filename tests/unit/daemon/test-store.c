@@ -552,6 +552,30 @@ static void test_row_with_a_cut_key_is_corrupt(void **state)
     store_close(s);
 }
 
+static void test_half_a_proof_is_corrupt(void **state)
+{
+    static const char *const halves[] = {
+        "UPDATE account SET proof_url = NULL",
+        "UPDATE account SET proof_url = 'u', proof_thumbprint = NULL",
+        "UPDATE account SET proof_thumbprint = 't', unproven_reason = NULL",
+        "UPDATE account SET unproven_reason = 'r', unproven_text = NULL",
+    };
+    struct store_account a = full_account();
+    struct store_account *got = NULL;
+    struct store *s = open_store(*state);
+    size_t n;
+
+    assert_int_equal(store_account_add(s, &a), 0);
+    for (size_t i = 0; i < ARRAY_LEN(halves); i++) {
+        store_close(s);
+        sql(*state, halves[i]);
+        s = open_store(*state);
+        assert_int_equal(store_accounts(s, &got, &n), STORE_E_CORRUPT);
+        assert_null(got);
+    }
+    store_close(s);
+}
+
 /* A file size limit is what a full disk looks like without being root. */
 static void test_full_disk_loses_nothing(void **state)
 {
@@ -628,6 +652,7 @@ int main(void)
         IN_DIR(test_file_that_is_no_database_is_refused),
         IN_DIR(test_damaged_pages_are_noticed_at_open),
         IN_DIR(test_row_with_a_cut_key_is_corrupt),
+        IN_DIR(test_half_a_proof_is_corrupt),
         IN_DIR(test_full_disk_loses_nothing),
         IN_DIR(test_missing_parent_is_named),
     };
