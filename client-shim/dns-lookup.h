@@ -106,7 +106,8 @@ typedef void (*dns_lookup_progress_fn)(size_t n_done, size_t n, void *userdata);
  *
  * Nothing that a server does makes it fail.
  *
- * Return: 0; negative errno: the child is gone, no memory.
+ * Return: 0; negative errno: the child is gone, no memory. After that @l can
+ * only be freed.
  */
 int dns_lookup_many(struct dns_lookup *l, const struct dns_wanted *wanted,
                     size_t n, struct dns_result **ret,

@@ -52,14 +52,15 @@ struct publish_change {
 /* Something about a domain that changes alone do not cure. */
 struct publish_note {
     char *domain;
-    char text[768];
+    bool blocks; /* nothing is planned for the domain */
+    char text[1024];
 };
 
 struct publish_plan {
     struct publish_change *changes; /* by zone, then owner, removals last */
     size_t n_changes;
-    struct publish_note
-        *notes; /* a CNAME that lacks, a server that is silent */
+    struct publish_note *notes; /* a CNAME that lacks, a zone of which nobody
+                                   says what is there */
     size_t n_notes;
     size_t n_unchanged; /* wanted values that are there already */
 };

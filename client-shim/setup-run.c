@@ -47,7 +47,7 @@ static int arrange_fds(const struct run_program *p)
     return close_range((unsigned)last + 1, UINT_MAX, 0) < 0 ? -errno : 0;
 }
 
-/* execv() does not write to them. */
+/* execve() does not write to them. */
 static char *const *unconst(const char *const *argv)
 {
     union {
@@ -68,7 +68,8 @@ static noreturn void child(const struct run_program *p)
         r = -errno;
     if (r == 0) {
         (void)signal(SIGPIPE, SIG_DFL);
-        (void)execv(p->path, unconst(p->argv));
+        (void)execve(p->path, unconst(p->argv),
+                     p->env ? unconst(p->env) : environ);
         r = -errno;
     }
     (void)dprintf(STDERR_FILENO, "guardianctl: %s: %s\n", p->path,

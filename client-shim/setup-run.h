@@ -13,6 +13,7 @@
 struct run_program {
     const char *path;
     const char *const *argv; /* ended by NULL */
+    const char *const *env;  /* ended by NULL; NULL: ours */
     int in;                  /* its stdin; -1: /dev/null */
     int out;                 /* its stdout; -1: ours, on stderr */
     int extra;               /* its descriptor RUN_EXTRA_FD; -1: none */

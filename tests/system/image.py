@@ -31,8 +31,8 @@ IMAGE_VERSION = "2"
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "libnss-systemd",
     "libcurl4", "libidn2-0", "libjansson4", "libldns3", "libp11-3",
-    "libp11-kit0", "libpsl5", "libseccomp2", "libsodium23", "libsqlite3-0", "libssl3",
-    "libsystemd0", "publicsuffix",
+    "libp11-kit0", "libpsl5", "libseccomp2", "libsodium23", "libsqlite3-0",
+    "libssl3", "libsystemd0", "publicsuffix",
     "ca-certificates", "curl", "gdb-minimal", "lacme", "lacme-accountd",
     "opensc", "openssl", "pebble", "procps", "python3", "softhsm2", "strace",
     "systemd-container", "util-linux")

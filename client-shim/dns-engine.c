@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client-shim/dns-engine.h"
+
+#include <errno.h>
+
+static int grow(struct dns_engine *e)
+{
+    size_t cap = e->cap ? e->cap * 2 : DNS_CHILD_IN_FLIGHT;
+    struct dns_engine_entry *more = calloc(cap, sizeof(*more));
+
+    if (!more)
+        return -ENOMEM;
+    for (size_t i = 0; i < e->n; i++)
+        more[i] = e->queue[(e->first + i) % e->cap];
+    free(e->queue);
+    e->queue = more;
+    e->cap = cap;
+    e->first = 0;
+    return 0;
+}
+
+int dns_engine_ask(struct dns_engine *e, const struct dns_query *q,
+                   dns_engine_fn fn, void *userdata)
+{
+    int r = e->n == e->cap ? grow(e) : 0;
+
+    if (r)
+        return r;
+    e->queue[(e->first + e->n++) % e->cap] = (struct dns_engine_entry){
+        .query = *q, .fn = fn, .userdata = userdata
+    };
+    return 0;
+}
+
+/* A name that cannot be asked for is an answer, too. */
+static int answer_invalid(const struct dns_engine_entry *x)
+{
+    const struct dns_answer a = { .status = DNS_MALFORMED,
+                                  .text = "no name of the DNS" };
+
+    return x->fn(&a, x->userdata);
+}
+
+static int send_all(struct dns_engine *e)
+{
+    int r = 0;
+
+    while (r == 0 && e->n > 0 && e->n_sent < DNS_CHILD_IN_FLIGHT) {
+        struct dns_engine_entry x = e->queue[e->first];
+
+        e->first = (e->first + 1) % e->cap;
+        e->n--;
+        r = dns_child_send(e->child, &x.query, &x.id);
+        if (r == 0)
+            e->sent[e->n_sent++] = x;
+        else if (r == -EINVAL)
+            r = answer_invalid(&x);
+    }
+    return r;
+}
+
+static int receive_one(struct dns_engine *e)
+{
+    CLEANUP_DNS_ANSWER struct dns_answer a = { 0 };
+    struct dns_engine_entry x;
+    uint32_t id = 0;
+    size_t i = 0;
+    int r = dns_child_receive(e->child, &id, &a);
+
+    if (r)
+        return r;
+    while (i < e->n_sent && e->sent[i].id != id)
+        i++;
+    if (i == e->n_sent)
+        return -EPROTO;
+    x = e->sent[i];
+    e->sent[i] = e->sent[--e->n_sent];
+    return x.fn(&a, x.userdata);
+}
+
+int dns_engine_run(struct dns_engine *e)
+{
+    int r = send_all(e);
+
+    while (r == 0 && e->n_sent > 0) {
+        r = receive_one(e);
+        if (r == 0)
+            r = send_all(e);
+    }
+    return r;
+}
+
+void dns_engine_deinit(struct dns_engine *e)
+{
+    free(e->queue);
+    *e = (struct dns_engine){ 0 };
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client-shim/dns-server.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+static void test_addresses_with_and_without_a_port(void **state)
+{
+    static const struct {
+        const char *text, *formatted;
+        unsigned family, port;
+    } cases[] = {
+        { "192.0.2.1", "192.0.2.1", AF_INET, 53 },
+        { "192.0.2.1:53", "192.0.2.1", AF_INET, 53 },
+        { "192.0.2.1:5353", "192.0.2.1:5353", AF_INET, 5353 },
+        { "192.0.2.1:65535", "192.0.2.1:65535", AF_INET, 65535 },
+        { "2001:db8::1", "2001:db8::1", AF_INET6, 53 },
+        { "2001:db8::", "2001:db8::", AF_INET6, 53 },
+        { "::1", "::1", AF_INET6, 53 },
+        { "[::1]", "::1", AF_INET6, 53 },
+        { "[2001:db8::1]:5353", "[2001:db8::1]:5353", AF_INET6, 5353 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct dns_server s = { 0 };
+        struct dns_server again = { 0 };
+        char text[DNS_SERVER_TEXT_MAX];
+
+        assert_int_equal(dns_server_parse(cases[i].text, &s), 0);
+        assert_int_equal(s.family, cases[i].family);
+        assert_int_equal(s.port, cases[i].port);
+        dns_server_format(&s, text);
+        assert_string_equal(text, cases[i].formatted);
+        assert_int_equal(dns_server_parse(text, &again), 0);
+        assert_true(dns_server_eq(&s, &again));
+    }
+}
+
+static void test_what_is_no_address(void **state)
+{
+    static const char *const cases[] = {
+        "",
+        "ns1.example.net",
+        "192.0.2",
+        "192.0.2.1:",
+        "192.0.2.1:0",
+        "192.0.2.1:053",
+        "192.0.2.1:65536",
+        "192.0.2.1:1x",
+        "192.0.2.1:-1",
+        "[::1",
+        "[::1]x",
+        "[::1]:",
+        "[192.0.2.1]:53",
+        ":53",
+        "192.0.2.1 ",
+        "fe80::1%eth0",
+        "192.0.2.1:999999",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct dns_server s = { .port = 7 };
+
+        assert_int_equal(dns_server_parse(cases[i], &s), DNS_SERVER_E_INVALID);
+        assert_int_equal(s.port, 7);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_addresses_with_and_without_a_port),
+        cmocka_unit_test(test_what_is_no_address),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
