@@ -2,6 +2,39 @@
 #include "client-shim/dns-engine.h"
 
 #include <errno.h>
+#include <search.h>
+#include <string.h>
+
+struct dns_engine_server {
+    struct dns_server server; /* the key */
+    unsigned n_silent;
+};
+
+static int compare(const void *a, const void *b)
+{
+    const struct dns_engine_server *x = a;
+    const struct dns_engine_server *y = b;
+
+    return memcmp(&x->server, &y->server, sizeof(x->server));
+}
+
+static int server_get(struct dns_engine *e, const struct dns_server *server,
+                      struct dns_engine_server **ret)
+{
+    struct dns_engine_server *s = calloc(1, sizeof(*s));
+    struct dns_engine_server **found;
+
+    if (!s)
+        return -ENOMEM;
+    s->server = *server;
+    found = tsearch(s, &e->servers, compare);
+    if (!found || *found != s)
+        free(s);
+    if (!found)
+        return -ENOMEM;
+    *ret = *found;
+    return 0;
+}
 
 static int grow(struct dns_engine *e)
 {
@@ -22,14 +55,14 @@ static int grow(struct dns_engine *e)
 int dns_engine_ask(struct dns_engine *e, const struct dns_query *q,
                    dns_engine_fn fn, void *userdata)
 {
+    struct dns_engine_entry x = { .query = *q, .fn = fn, .userdata = userdata };
     int r = e->n == e->cap ? grow(e) : 0;
 
-    if (r)
-        return r;
-    e->queue[(e->first + e->n++) % e->cap] = (struct dns_engine_entry){
-        .query = *q, .fn = fn, .userdata = userdata
-    };
-    return 0;
+    if (r == 0)
+        r = server_get(e, &q->server, &x.server);
+    if (r == 0)
+        e->queue[(e->first + e->n++) % e->cap] = x;
+    return r;
 }
 
 /* A name that cannot be asked for is an answer, too. */
@@ -41,6 +74,27 @@ static int answer_invalid(const struct dns_engine_entry *x)
     return x->fn(&a, x->userdata);
 }
 
+static int answer_silence(const struct dns_engine_entry *x)
+{
+    const struct dns_answer a = { .status = DNS_TIMEOUT };
+
+    return x->fn(&a, x->userdata);
+}
+
+static int send_one(struct dns_engine *e, struct dns_engine_entry *x)
+{
+    int r;
+
+    if (x->server->n_silent >= DNS_ENGINE_SILENCE)
+        return answer_silence(x);
+    r = dns_child_send(e->child, &x->query, &x->id);
+    if (r == -EINVAL)
+        return answer_invalid(x);
+    if (r == 0)
+        e->sent[e->n_sent++] = *x;
+    return r;
+}
+
 static int send_all(struct dns_engine *e)
 {
     int r = 0;
@@ -50,11 +104,7 @@ static int send_all(struct dns_engine *e)
 
         e->first = (e->first + 1) % e->cap;
         e->n--;
-        r = dns_child_send(e->child, &x.query, &x.id);
-        if (r == 0)
-            e->sent[e->n_sent++] = x;
-        else if (r == -EINVAL)
-            r = answer_invalid(&x);
+        r = send_one(e, &x);
     }
     return r;
 }
@@ -75,6 +125,7 @@ static int receive_one(struct dns_engine *e)
         return -EPROTO;
     x = e->sent[i];
     e->sent[i] = e->sent[--e->n_sent];
+    x.server->n_silent = a.status == DNS_TIMEOUT ? x.server->n_silent + 1 : 0;
     return x.fn(&a, x.userdata);
 }
 
@@ -93,5 +144,6 @@ int dns_engine_run(struct dns_engine *e)
 void dns_engine_deinit(struct dns_engine *e)
 {
     free(e->queue);
+    tdestroy(e->servers, free);
     *e = (struct dns_engine){ 0 };
 }

@@ -3,7 +3,12 @@
 
 #include "client-shim/dns-child.h"
 
-/* Many questions, of which the DNS child gets as many at once as it takes. */
+/*
+ * Many questions, of which the DNS child gets as many at once as it takes. A
+ * server that left DNS_ENGINE_SILENCE questions in a row without an answer gets
+ * no more: they are answered here, with DNS_TIMEOUT.
+ */
+#define DNS_ENGINE_SILENCE 3
 
 /* dns_engine_fn - @a is lent for this call. Return: 0; negative errno, which
  * ends dns_engine_run(). It may ask more. */
@@ -14,6 +19,7 @@ struct dns_engine_entry {
     dns_engine_fn fn;
     void *userdata;
     uint32_t id;
+    struct dns_engine_server *server;
 };
 
 struct dns_engine {
@@ -23,6 +29,7 @@ struct dns_engine {
     size_t first, n, cap;
     struct dns_engine_entry sent[DNS_CHILD_IN_FLIGHT];
     size_t n_sent;
+    void *servers; /* what is known of each: a tree of tsearch(3) */
 };
 
 /* dns_engine_ask() - @q's name stays valid until @fn was called. */

@@ -9,7 +9,6 @@
 #include "client-shim/dns-lookup.h"
 
 #include <errno.h>
-#include <search.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,19 +18,10 @@
 
 #define STEPS_MAX 8
 
-/* So many questions in a row without an answer, and it is asked no more. */
-#define SILENCE_MAX 3
-
-struct host {
-    struct dns_server server; /* the key */
-    unsigned n_silent;
-};
-
 struct dns_lookup {
     struct dns_engine engine;
     struct dns_sites sites;
     const struct zones *zones;
-    void *hosts; /* a tree of tsearch(3) */
     /* Of the call that runs. */
     size_t n_done, n;
     dns_lookup_progress_fn progress;
@@ -69,35 +59,8 @@ struct ask {
     size_t view;
     const struct dns_site_server *server;
     size_t address;
-    struct host *host;
     struct dns_query query;
 };
-
-static int compare_hosts(const void *a, const void *b)
-{
-    const struct host *x = a;
-    const struct host *y = b;
-
-    return memcmp(&x->server, &y->server, sizeof(x->server));
-}
-
-static int host_get(struct dns_lookup *l, const struct dns_server *server,
-                    struct host **ret)
-{
-    struct host *host = calloc(1, sizeof(*host));
-    struct host **found;
-
-    if (!host)
-        return -ENOMEM;
-    host->server = *server;
-    found = tsearch(host, &l->hosts, compare_hosts);
-    if (!found || *found != host)
-        free(host);
-    if (!found)
-        return -ENOMEM;
-    *ret = *found;
-    return 0;
-}
 
 int dns_lookup_new(struct dns_child *child, const struct zones *zones,
                    struct dns_lookup **ret)
@@ -119,7 +82,6 @@ struct dns_lookup *dns_lookup_free(struct dns_lookup *l)
         return NULL;
     dns_sites_deinit(&l->sites);
     dns_engine_deinit(&l->engine);
-    tdestroy(l->hosts, free);
     free(l);
     return NULL;
 }
@@ -222,10 +184,6 @@ static int on_answer(const struct dns_answer *a, void *userdata);
 
 static int ask_now(struct ask *ask)
 {
-    const struct dns_answer silent = { .status = DNS_TIMEOUT };
-
-    if (ask->host && ask->host->n_silent >= SILENCE_MAX)
-        return on_answer(&silent, ask);
     return dns_engine_ask(&ask->job->lookup->engine, &ask->query, on_answer,
                           ask);
 }
@@ -244,17 +202,7 @@ static int ask_address(struct ask *ask)
     int r = name_server(v, ask->server->name, address);
 
     ask->query.server = *address;
-    if (r == 0)
-        r = host_get(ask->job->lookup, address, &ask->host);
     return r ? r : ask_now(ask);
-}
-
-static void count_silence(struct ask *ask, const struct dns_answer *a)
-{
-    if (ask->host && a->status == DNS_TIMEOUT)
-        ask->host->n_silent++;
-    else if (ask->host)
-        ask->host->n_silent = 0;
 }
 
 /* A resolver that fails with checking and answers without it has found the
@@ -286,7 +234,6 @@ static int on_answer(const struct dns_answer *a, void *userdata)
     struct dns_view *v = &job->result->views[ask->view];
     int r;
 
-    count_silence(ask, a);
     if (no_contact(a->status) && ask->server &&
         ask->address + 1 < ask->server->n_addresses) {
         ask->address++;
@@ -447,8 +394,7 @@ static int ask_resolver(struct job *job)
         return r;
     ask->query.server = job->resolver;
     ask->query.recurse = true;
-    r = host_get(job->lookup, &job->resolver, &ask->host);
-    return r ? r : ask_now(ask);
+    return ask_now(ask);
 }
 
 static int ask_only(struct job *job)
@@ -469,8 +415,7 @@ static int ask_only(struct job *job)
     if (r)
         return r;
     ask->query.server = job->only;
-    r = host_get(job->lookup, &job->only, &ask->host);
-    return r ? r : ask_now(ask);
+    return ask_now(ask);
 }
 
 static int job_begin(struct job *job)

@@ -29,15 +29,18 @@ NAMED = "/usr/sbin/named"
 
 
 def own_network():
-    """A network namespace with a loopback of its own, in which everybody may
-    listen on port 53. Only root can have one."""
+    """A network namespace with a loopback of its own, 127.0.0.1 to 127.0.0.9, in
+    which everybody may listen on port 53. Only root can have one."""
     if ctypes.CDLL(None, use_errno=True).unshare(0x40000000):
         raise OSError(ctypes.get_errno(), "unshare")
     with socket.socket() as s:
-        name = b"lo".ljust(16, b"\0")
-        flags = struct.unpack("16xh", fcntl.ioctl(s, 0x8913, name + b"\0" * 2
-                                                  + b"\0" * 22)[:18])[0]
-        fcntl.ioctl(s, 0x8914, struct.pack("16sh22x", name, flags | 1))
+        up = struct.pack("16sh22x", b"lo", 0x49)  # up, loopback, running
+        fcntl.ioctl(s, 0x8914, up)
+        for n in range(2, 10):
+            # BIND listens on addresses that an interface has.
+            fcntl.ioctl(s, 0x8916, struct.pack(
+                "16sHH4s16x", f"lo:{n}".encode(), socket.AF_INET, 0,
+                bytes([127, 0, 0, n])))
     with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", "w",
               encoding="ascii") as f:
         f.write("0")
