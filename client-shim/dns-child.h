@@ -74,10 +74,10 @@ int dns_child_query(struct dns_child *c, const struct dns_query *q,
 
 /* One TXT record to be there or not. */
 struct dns_change {
-    bool remove;
     const char *owner;
-    uint32_t ttl_s;     /* of what is added */
     struct bytes rdata; /* dns_txt_ok() */
+    uint32_t ttl_s;     /* of what is added */
+    bool remove;
 };
 
 struct dns_update {

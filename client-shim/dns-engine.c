@@ -83,9 +83,11 @@ static int answer_silence(const struct dns_engine_entry *x)
 
 static int send_one(struct dns_engine *e, struct dns_engine_entry *x)
 {
+    unsigned patience =
+        x->query.recurse ? DNS_CHILD_IN_FLIGHT : DNS_ENGINE_SILENCE;
     int r;
 
-    if (x->server->n_silent >= DNS_ENGINE_SILENCE)
+    if (x->server->n_silent >= patience)
         return answer_silence(x);
     r = dns_child_send(e->child, &x->query, &x->id);
     if (r == -EINVAL)

@@ -6,7 +6,8 @@
 /*
  * Many questions, of which the DNS child gets as many at once as it takes. A
  * server that left DNS_ENGINE_SILENCE questions in a row without an answer gets
- * no more: they are answered here, with DNS_TIMEOUT.
+ * no more: they are answered here, with DNS_TIMEOUT. A resolver is given as
+ * many as there can be at once, since it may be others that keep it waiting.
  */
 #define DNS_ENGINE_SILENCE 3
 

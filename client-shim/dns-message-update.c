@@ -5,15 +5,16 @@
  * what it does not look at is checked here: that the answer's algorithm is
  * ours, and its time of now.
  */
+#include "client-shim/dns-message.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+/* After ours: where nobody included <stdbool.h> it makes its own bool. */
 #include <ldns/ldns.h>
 #include <sodium.h>
-
-#include "client-shim/dns-message.h"
 
 #define FUDGE_S 300 /* RFC 8945 section 10 */
 

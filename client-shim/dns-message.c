@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* After ours: where nobody included <stdbool.h> it makes its own bool. */
 #include <ldns/ldns.h>
 
 #include "client-shim/dns-wire.h"

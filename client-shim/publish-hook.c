@@ -20,6 +20,8 @@
 #include "base/trusted.h"
 #include "client-shim/setup-run.h"
 
+#define HOOK_PATH                                                              \
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define EXIT_LATER 75 /* EX_TEMPFAIL */
 #define EXIT_NOT_RUN 127
 
@@ -57,23 +59,24 @@ static bool hook_trusted(struct publish_change *c)
 
 static bool hook_user(struct publish_change *c, struct run_program *p)
 {
-    const struct passwd *pw;
+    const char *name = c->zone->hook_user;
+    struct passwd *found = NULL;
+    struct passwd pw;
+    char buffer[16 * 1024];
+    int r = getpwnam_r(name, &pw, buffer, sizeof(buffer), &found);
 
-    errno = 0;
-    pw = getpwnam(c->zone->hook_user);
-    if (!pw) {
-        result(c, PUBLISH_FAILED, "HookUser=%.64s: %s", c->zone->hook_user,
-               errno ? strerror(errno) : "there is no such user");
+    if (!found) {
+        result(c, PUBLISH_FAILED, "HookUser=%.64s: %s", name,
+               r ? strerror(r) : "there is no such user");
         return false;
     }
-    if (geteuid() != 0 && pw->pw_uid != geteuid()) {
-        result(c, PUBLISH_FAILED, "only root can run a hook as %.64s",
-               c->zone->hook_user);
+    if (geteuid() != 0 && pw.pw_uid != geteuid()) {
+        result(c, PUBLISH_FAILED, "only root can run a hook as %.64s", name);
         return false;
     }
     p->as_user = geteuid() == 0;
-    p->uid = pw->pw_uid;
-    p->gid = pw->pw_gid;
+    p->uid = pw.pw_uid;
+    p->gid = pw.pw_gid;
     return true;
 }
 
@@ -155,9 +158,7 @@ int publish_hook_run(struct publish_change *c)
                                  c->owner, NULL };
     char ttl[32];
     char zone[DNS_NAME_MAX + 16];
-    const char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:"
-                                "/usr/sbin:/usr/bin:/sbin:/bin",
-                                "LC_ALL=C", zone, ttl, NULL };
+    const char *const env[] = { HOOK_PATH, "LC_ALL=C", zone, ttl, NULL };
     struct run_program p = { .path = c->zone->hook,
                              .argv = argv,
                              .env = env,

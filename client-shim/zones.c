@@ -33,13 +33,44 @@ static int cannot_open(const char *path, int error, struct errmsg *reterr)
     return -error;
 }
 
-static const struct zone *same_name(const struct zones *z, const char *name)
+/* Where the zone of that name is, or would be. */
+static size_t place_of(const struct zones *z, const char *name)
 {
-    for (size_t i = 0; i < z->n; i++) {
-        if (strcmp(z->items[i].name, name) == 0)
-            return &z->items[i];
+    size_t from = 0;
+    size_t to = z->n;
+
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+
+        if (strcmp(z->items[middle].name, name) < 0)
+            from = middle + 1;
+        else
+            to = middle;
     }
-    return NULL;
+    return from;
+}
+
+static const struct zone *named(const struct zones *z, const char *name)
+{
+    size_t i = place_of(z, name);
+
+    return i < z->n && strcmp(z->items[i].name, name) == 0 ? &z->items[i]
+                                                           : NULL;
+}
+
+static int insert(struct zones *z, const struct zone *zone)
+{
+    struct zone *more = array_grown(z->items, z->n, sizeof(*more));
+    size_t i;
+
+    if (!more)
+        return -ENOMEM;
+    z->items = more;
+    i = place_of(z, zone->name);
+    memmove(more + i + 1, more + i, (z->n - i) * sizeof(*more));
+    more[i] = *zone;
+    z->n++;
+    return 0;
 }
 
 static int add_section(struct zones *z, const struct config_section *s,
@@ -47,27 +78,23 @@ static int add_section(struct zones *z, const struct config_section *s,
 {
     struct zone zone = { .line = s->line };
     const struct zone *other;
-    struct zone *more;
     int r = zones_read(&zone, s, stem, reterr);
 
     if (r == 0) {
         zone.file = strdup(s->file);
         r = zone.file ? 0 : -ENOMEM;
     }
-    other = r == 0 ? same_name(z, zone.name) : NULL;
+    other = r == 0 ? named(z, zone.name) : NULL;
     if (other) {
         errmsg_set_at(reterr, s->file, s->line, "the zone %s is also in %s",
                       zone.name, other->file);
         r = CONFIG_E_INVALID;
     }
-    more = r == 0 ? array_grown(z->items, z->n, sizeof(*more)) : NULL;
-    if (!more) {
+    if (r == 0)
+        r = insert(z, &zone);
+    if (r)
         zone_deinit(&zone);
-        return r ? r : -ENOMEM;
-    }
-    z->items = more;
-    more[z->n++] = zone;
-    return 0;
+    return r;
 }
 
 static int add_config(struct zones *z, const struct config *config,
@@ -189,16 +216,15 @@ bool zone_covers(const char *zone, const char *name)
 
 const struct zone *zones_find_name(const struct zones *z, const char *name)
 {
-    const struct zone *best = NULL;
+    while (z && name) {
+        const struct zone *found = named(z, name);
+        const char *dot = strchr(name, '.');
 
-    for (size_t i = 0; z && i < z->n; i++) {
-        const struct zone *x = &z->items[i];
-
-        if (zone_covers(x->name, name) &&
-            (!best || strlen(x->name) > strlen(best->name)))
-            best = x;
+        if (found)
+            return found;
+        name = dot ? dot + 1 : NULL;
     }
-    return best;
+    return NULL;
 }
 
 const struct zone *zones_find(const struct zones *z, const char *domain)

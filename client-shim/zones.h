@@ -55,6 +55,7 @@ struct zone {
     struct dns_server resolver; /* Resolver=; family 0: /etc/resolv.conf */
 };
 
+/* Sorted by name; pointers to them are good until another is added. */
 struct zones {
     struct zone *items;
     size_t n;
