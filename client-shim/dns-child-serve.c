@@ -188,12 +188,12 @@ static int start_update(struct server *s, struct slot *slot)
 
 static int take_update(struct server *s)
 {
-    struct slot *slot;
+    struct slot *slot =
+        s->n_busy == 0 && s->key ? slot_take(s, s->request.id) : NULL;
     int r;
 
-    if (s->n_busy > 0 || !s->key)
+    if (!slot)
         return -EPROTO;
-    slot = slot_take(s, s->request.id);
     slot->update = true;
     s->updates = true;
     s->request.update.key = s->key;

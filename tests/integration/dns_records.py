@@ -216,6 +216,19 @@ def test_two_servers_agree_and_disagree(lab):
     expect(found["agreement"] == "disagree", found)
 
 
+def test_over_ipv6(lab):
+    bind = Bind(lab, "v6", "::1")
+    bind.key("k1")
+    bind.zone("example.test", policy=[grant("k1", "example.test")])
+    bind.start()
+    p = Place(lab, "v6")
+    p.rfc2136("example.test", bind, "k1")
+    plan = p.publish({"example.test": [OURS]})
+    expect(states(plan) == [("example.test", False, "done")], plan)
+    v = p.view(owner("example.test"))
+    expect(v["server"] == bind.address and v["values"] == [OURS], v)
+
+
 def test_no_name_and_no_data(lab):
     bind = Bind(lab, "nothing")
     bind.zone("example.test", [f"{LABEL} CAA 0 issue ca.test"],
