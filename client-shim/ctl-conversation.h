@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "client-shim/ctl-daemon.h"
-#include "client-shim/net-child.h"
+#include "client-shim/ctl-ca.h"
 
 /*
  * Three parties in one command: the operator's options, the daemon that
@@ -13,12 +12,9 @@
 struct ctl_conversation {
     const struct ctl_context *context;
     const char *account; /* its name */
+    struct ctl_ca ca;
     struct ctl_daemon daemon;
-    struct net_child *net;
     json_t *shown; /* AccountShow's answer */
-    bool allow_http;
-    char nonce[NET_NONCE_MAX + 1]; /* the next to spend, or empty */
-    struct net_answer answer;      /* the last one */
 };
 #define CLEANUP_CTL_CONVERSATION CLEANUP(ctl_conversation_deinit)
 void ctl_conversation_deinit(struct ctl_conversation *v);
@@ -28,24 +24,30 @@ void ctl_conversation_deinit(struct ctl_conversation *v);
 int ctl_conversation_open(const struct ctl_context *c, const char *account,
                           struct ctl_conversation *ret) MUST_CHECK;
 
-/* ctl_conversation_directory() - fetch it and let the daemon judge it. */
+/* ctl_conversation_select() - go on with another account. A nonce stays if it
+ * is of the same CA. */
+int ctl_conversation_select(struct ctl_conversation *v,
+                            const char *account) MUST_CHECK;
+
+/* Of the account; NULL where the daemon says nothing. */
+const json_t *ctl_conversation_facts(const struct ctl_conversation *v);
+
+/* ctl_conversation_directory() - fetch it and let the daemon judge it; then
+ * v->ca can post. */
 int ctl_conversation_directory(struct ctl_conversation *v) MUST_CHECK;
 
-/**
- * ctl_conversation_post() - sign and send, again with a fresh nonce if the CA
- * wants another (RFC 8555 section 6.5), CTL_NONCE_TRIES times at most
- * @new_nonce: the CA's newNonce
- * @method:    of the daemon; its parameters are @parameters and the nonce
- * @parameters: borrowed
- *
- * CTL_EXIT_DONE: the CA answered 200 or 201; see v->answer.
- */
-int ctl_conversation_post(struct ctl_conversation *v, const char *new_nonce,
-                          const char *method, json_t *parameters) MUST_CHECK;
-#define CTL_NONCE_TRIES 4
+/* ctl_conversation_known() - the endpoints are those that the daemon knows.
+ * False: it knows none. */
+bool ctl_conversation_known(struct ctl_conversation *v);
 
-/* ctl_conversation_problem() - exit code and words for an answer of the CA that
- * is not a success. Pure. */
-int ctl_conversation_problem(const struct net_answer *a,
-                             enum ctl_exit *ret_code,
-                             struct buf *words) MUST_CHECK;
+/**
+ * ctl_conversation_post() - the daemon signs, the CA answers; see ctl_ca_post()
+ * @method:     of the daemon; its parameters are @parameters and the nonce
+ * @parameters: borrowed
+ */
+int ctl_conversation_post(struct ctl_conversation *v, enum net_kind kind,
+                          const char *method, json_t *parameters) MUST_CHECK;
+/* Prints nothing of what the CA or the network did. */
+int ctl_conversation_try_post(struct ctl_conversation *v, enum net_kind kind,
+                              const char *method,
+                              json_t *parameters) MUST_CHECK;

@@ -13,12 +13,12 @@
 static int check_terms(const struct ctl_context *c,
                        const struct net_directory *d)
 {
-    if (!d->terms[0] || ctl_args_has(c, "--agree-terms"))
+    if (!d->meta.terms[0] || ctl_args_has(c, "--agree-terms"))
         return CTL_EXIT_DONE;
     if (c->json)
-        ctl_print_json(json_pack("{s:s}", "termsOfService", d->terms));
+        ctl_print_json(json_pack("{s:s}", "termsOfService", d->meta.terms));
     else
-        (void)printf("terms of service: %s\n", d->terms);
+        (void)printf("terms of service: %s\n", d->meta.terms);
     return ctl_fail(CTL_EXIT_NO, "read the CA's terms of service, then agree "
                                  "to them with --agree-terms");
 }
@@ -38,38 +38,36 @@ static json_t *register_parameters(const struct ctl_context *c,
 
 static int finish_register(struct ctl_conversation *v, json_t **ret)
 {
-    if (!v->answer.location[0])
+    if (!v->ca.answer->location[0])
         return ctl_fail(CTL_EXIT_MALFORMED,
                         "%s: the CA's answer has no account URL (Location)",
                         v->account);
     return ctl_daemon_call(&v->daemon, "AccountRegistered",
                            json_pack("{s:s, s:s, s:s}", "name", v->account,
-                                     "url", v->answer.location, "status",
-                                     v->answer.acme_status),
+                                     "url", v->ca.answer->location, "status",
+                                     v->ca.answer->account.status),
                            ret);
 }
 
 static int register_account(struct ctl_conversation *v, json_t **ret)
 {
     const struct ctl_context *c = v->context;
-    char new_nonce[ACME_URL_MAX + 1];
     json_t *parameters;
     int r;
 
     r = ctl_conversation_directory(v);
     if (r)
         return r;
-    if (v->answer.directory.needs_external_account)
+    if (v->ca.answer->directory.meta.needs_external_account)
         return ctl_fail(CTL_EXIT_NO,
                         "%s: this CA wants an external account binding, which "
                         "account register cannot make",
                         v->account);
-    r = check_terms(c, &v->answer.directory);
+    r = check_terms(c, &v->ca.answer->directory);
     if (r)
         return r;
-    (void)memcpy(new_nonce, v->answer.directory.new_nonce, sizeof(new_nonce));
     parameters = register_parameters(c, v->account);
-    r = ctl_conversation_post(v, new_nonce, "AccountSignRegistration",
+    r = ctl_conversation_post(v, NET_KIND_ACCOUNT, "AccountSignRegistration",
                               parameters);
     json_decref(parameters);
     return r ? r : finish_register(v, ret);
@@ -87,7 +85,7 @@ int ctl_register_run(struct ctl_context *c)
         r = register_account(&v, &answer);
     if (r)
         return r;
-    created = v.answer.http_status == 201;
+    created = v.ca.answer->http_status == 201;
     (void)json_object_set_new(answer, "new", json_boolean(created));
     if (!c->json)
         (void)puts(created ? "registered"
@@ -98,26 +96,24 @@ int ctl_register_run(struct ctl_context *c)
 
 static int deactivate_account(struct ctl_conversation *v, json_t **ret)
 {
-    const char *new_nonce =
-        ctl_string(json_object_get(v->shown, "endpoints"), "newNonce");
     json_t *parameters;
     int r;
 
-    if (!new_nonce)
+    if (!ctl_conversation_known(v))
         return ctl_fail(CTL_EXIT_NO,
                         "%s: never registered, so there is nothing to "
                         "deactivate at the CA",
                         v->account);
     parameters = json_pack("{s:s}", "name", v->account);
-    r = ctl_conversation_post(v, new_nonce, "AccountSignDeactivation",
+    r = ctl_conversation_post(v, NET_KIND_ACCOUNT, "AccountSignDeactivation",
                               parameters);
     json_decref(parameters);
     if (r)
         return r;
-    if (strcmp(v->answer.acme_status, "deactivated") != 0)
+    if (strcmp(v->ca.answer->account.status, "deactivated") != 0)
         return ctl_fail(CTL_EXIT_NO,
                         "%s: the CA answered, but calls the account %s",
-                        v->account, v->answer.acme_status);
+                        v->account, v->ca.answer->account.status);
     return ctl_daemon_call(&v->daemon, "AccountDeactivated",
                            json_pack("{s:s}", "name", v->account), ret);
 }
@@ -138,24 +134,16 @@ int ctl_register_run_deactivate(struct ctl_context *c)
     return ctl_account_print(c, answer);
 }
 
-#define NETWORK_OPTIONS                                                        \
-    { "--ca-file", "FILE", "PEM roots for the CA's own TLS, and no others",    \
-      0,           false,  false },                                            \
-    {                                                                          \
-        "--timeout", "SECONDS", "for each request to the CA (60)", 0, false,   \
-            false                                                              \
-    }
-
 const struct ctl_option ctl_register_options[] = {
     { "--contact", "URL", "mailto:NAME@DOMAIN", 0, false, true },
     { "--agree-terms", NULL, "agree to the CA's terms of service", 0, false,
       false },
-    NETWORK_OPTIONS,
+    CTL_CA_OPTIONS,
     { 0 },
 };
 
 const struct ctl_option ctl_deactivate_options[] = {
     { "--yes", NULL, "it cannot be undone", 0, true, false },
-    NETWORK_OPTIONS,
+    CTL_CA_OPTIONS,
     { 0 },
 };

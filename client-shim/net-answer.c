@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client-shim/net-answer.h"
 
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "acme/json-strict.h"
+/* Who reads an answer of the child relies on what net_answer_check() says and
+ * on nothing else: every field of the kind is checked here. */
 
 static bool printable(char c)
 {
@@ -29,13 +29,45 @@ void net_answer_fail(struct net_answer *a, enum net_result result,
                      const char *fmt, ...)
 {
     char text[NET_TEXT_MAX + 1];
+    uint32_t kind = a->kind;
     va_list args;
 
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    *a = (struct net_answer){ .kind = a->kind, .result = result };
+    memset(a, 0, sizeof(*a));
+    a->kind = kind;
+    a->result = result;
     net_text(a->text, NET_TEXT_MAX, text, strlen(text));
+}
+
+bool net_answer_good(const struct net_answer *a)
+{
+    return a->result == NET_RESULT_OK && a->http_status >= 200 &&
+           a->http_status < 300;
+}
+
+static size_t kind_len(uint32_t kind)
+{
+    static const size_t lengths[NET_KIND_COUNT] = {
+#define LENGTH(member) sizeof(((struct net_answer *)0)->member)
+        [NET_KIND_DIRECTORY] = LENGTH(directory),
+        [NET_KIND_ACCOUNT] = LENGTH(account),
+        [NET_KIND_ORDER] = LENGTH(order),
+        [NET_KIND_AUTHZ] = LENGTH(authz),
+        [NET_KIND_CHALLENGE] = LENGTH(challenge),
+        [NET_KIND_CERTIFICATE] = LENGTH(certificate),
+        [NET_KIND_RENEWAL_INFO] = LENGTH(renewal),
+#undef LENGTH
+    };
+
+    return kind < NET_KIND_COUNT ? lengths[kind] : 0;
+}
+
+size_t net_answer_len(const struct net_answer *a)
+{
+    return offsetof(struct net_answer, directory) +
+           (net_answer_good(a) ? kind_len(a->kind) : 0);
 }
 
 /* Printable, ended inside, and nothing behind the end. */
@@ -54,13 +86,120 @@ static bool text_ok(const char *text, size_t size)
 
 #define TEXT_OK(field) text_ok(field, sizeof(field))
 
+static bool problem_ok(const struct net_problem *p)
+{
+    return TEXT_OK(p->type) && TEXT_OK(p->detail);
+}
+
+/* @n texts of @size that are not empty, in a row of @max; the rest is blank. */
+static bool rows_ok(const char *rows, size_t size, uint32_t n, size_t max)
+{
+    if (n > max)
+        return false;
+    for (size_t i = 0; i < max; i++) {
+        const char *row = rows + i * size;
+
+        if (!text_ok(row, size) || (i < n) != (row[0] != '\0'))
+            return false;
+    }
+    return true;
+}
+
+#define ROWS_OK(field, n)                                                      \
+    rows_ok((field)[0], sizeof((field)[0]), n, ARRAY_LEN(field))
+
+static bool names_ok(const struct net_names *l)
+{
+    return ROWS_OK(l->name, l->n);
+}
+
+static bool meta_ok(const struct net_meta *m)
+{
+    return TEXT_OK(m->terms) && TEXT_OK(m->account_hash_prefix) &&
+           m->needs_external_account <= 1 && m->caa_identities_unusable <= 1 &&
+           names_ok(&m->issuers) && names_ok(&m->caa_identities) &&
+           names_ok(&m->profiles);
+}
+
 static bool directory_ok(const struct net_directory *d)
 {
-    return TEXT_OK(d->new_nonce) && TEXT_OK(d->new_account) &&
-           TEXT_OK(d->new_order) && TEXT_OK(d->new_authz) &&
+    return TEXT_OK(d->new_nonce) && d->new_nonce[0] &&
+           TEXT_OK(d->new_account) && d->new_account[0] &&
+           TEXT_OK(d->new_order) && d->new_order[0] && TEXT_OK(d->new_authz) &&
            TEXT_OK(d->revoke_cert) && TEXT_OK(d->key_change) &&
-           TEXT_OK(d->renewal_info) && TEXT_OK(d->terms) &&
-           d->needs_external_account <= 1;
+           TEXT_OK(d->renewal_info) && meta_ok(&d->meta);
+}
+
+static bool account_ok(const struct net_account *a)
+{
+    return TEXT_OK(a->status) && a->status[0] && a->names_key <= 1 &&
+           TEXT_OK(a->thumbprint) && net_nonce_ok(a->thumbprint) &&
+           (!a->thumbprint[0] ||
+            (a->names_key && strlen(a->thumbprint) == JWK_THP_TEXT_LEN)) &&
+           ROWS_OK(a->contact, a->n_contacts);
+}
+
+static bool order_ok(const struct net_order *o)
+{
+    return TEXT_OK(o->status) && o->status[0] && o->expires_s >= 0 &&
+           TEXT_OK(o->finalize) && o->finalize[0] && TEXT_OK(o->certificate) &&
+           problem_ok(&o->error) && o->n_authorizations > 0 &&
+           ROWS_OK(o->authorization, o->n_authorizations);
+}
+
+static bool challenge_ok(const struct net_challenge *c)
+{
+    return TEXT_OK(c->type) && c->type[0] && TEXT_OK(c->status) &&
+           c->status[0] && TEXT_OK(c->url) && c->url[0] &&
+           TEXT_OK(c->accounturi) && names_ok(&c->issuers) &&
+           problem_ok(&c->error);
+}
+
+static bool authz_ok(const struct net_authz *a)
+{
+    return TEXT_OK(a->status) && a->status[0] && TEXT_OK(a->identifier_type) &&
+           TEXT_OK(a->identifier) && a->identifier[0] && a->wildcard <= 1 &&
+           a->expires_s >= 0 && TEXT_OK(a->offered) && a->has_persist <= 1 &&
+           (a->has_persist ? challenge_ok(&a->persist)
+                           : !a->persist.type[0] && !a->persist.url[0]);
+}
+
+static bool certificate_ok(const struct net_certificate *c)
+{
+    return c->pem_len <= NET_BODY_MAX && c->pem[c->pem_len] == '\0' &&
+           net_pem_ok((struct bytes){ (const uint8_t *)c->pem, c->pem_len }) &&
+           ROWS_OK(c->alternate, c->n_alternates);
+}
+
+static bool renewal_ok(const struct net_renewal *r)
+{
+    return r->start_s > 0 && r->start_s < r->end_s && TEXT_OK(r->explanation);
+}
+
+static bool body_ok(const struct net_answer *a)
+{
+    switch ((enum net_kind)a->kind) {
+    case NET_KIND_DIRECTORY:
+        return directory_ok(&a->directory);
+    case NET_KIND_ACCOUNT:
+        return account_ok(&a->account);
+    case NET_KIND_ORDER:
+        return order_ok(&a->order);
+    case NET_KIND_AUTHZ:
+        return authz_ok(&a->authz);
+    case NET_KIND_CHALLENGE:
+        return challenge_ok(&a->challenge);
+    case NET_KIND_CERTIFICATE:
+        return certificate_ok(&a->certificate);
+    case NET_KIND_RENEWAL_INFO:
+        return renewal_ok(&a->renewal);
+    case NET_KIND_NONCE:
+        return true;
+    case NET_KIND_UNSET:
+    case NET_KIND_COUNT:
+        break;
+    }
+    return false;
 }
 
 bool net_nonce_ok(const char *nonce)
@@ -70,145 +209,25 @@ bool net_nonce_ok(const char *nonce)
            '\0';
 }
 
-bool net_answer_check(const void *data, size_t len, enum net_kind kind)
+static bool head_ok(const struct net_answer *a, enum net_kind kind)
 {
-    struct net_answer a;
-
-    if (len != sizeof(a))
+    if (a->kind != (uint32_t)kind || a->result == NET_RESULT_UNSET ||
+        a->result >= NET_RESULT_COUNT)
         return false;
-    memcpy(&a, data, sizeof(a));
-    if (a.kind != (uint32_t)kind || a.result == NET_RESULT_UNSET ||
-        a.result >= NET_RESULT_COUNT)
+    if (a->result == NET_RESULT_OK
+            ? a->http_status < 200 || a->http_status > 599
+            : a->http_status != 0)
         return false;
-    if (a.result == NET_RESULT_OK ? a.http_status < 200 || a.http_status > 599
-                                  : a.http_status != 0)
+    return a->retry_after_s <= NET_RETRY_MAX_S && a->date_s >= 0 &&
+           TEXT_OK(a->text) && TEXT_OK(a->location) && TEXT_OK(a->nonce) &&
+           net_nonce_ok(a->nonce) && problem_ok(&a->problem);
+}
+
+bool net_answer_check(const struct net_answer *a, size_t len,
+                      enum net_kind kind)
+{
+    if (len < offsetof(struct net_answer, directory) || !head_ok(a, kind) ||
+        len != net_answer_len(a))
         return false;
-    return TEXT_OK(a.text) && TEXT_OK(a.location) && TEXT_OK(a.nonce) &&
-           net_nonce_ok(a.nonce) && TEXT_OK(a.acme_status) &&
-           TEXT_OK(a.problem_type) && TEXT_OK(a.problem_detail) &&
-           directory_ok(&a.directory);
-}
-
-/* An endpoint: no octet of it may be changed, only refused. */
-static bool set_url(struct net_answer *a, const char *name, char *field,
-                    const char *url)
-{
-    size_t n = url ? strlen(url) : 0;
-
-    if (n > ACME_URL_MAX) {
-        net_answer_fail(a, NET_RESULT_BAD_ANSWER,
-                        "the directory's %s is above %d octets", name,
-                        ACME_URL_MAX);
-        return false;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (!printable(url[i])) {
-            net_answer_fail(a, NET_RESULT_BAD_ANSWER,
-                            "the directory's %s is not printable", name);
-            return false;
-        }
-        field[i] = url[i];
-    }
-    return true;
-}
-
-static bool set_endpoints(struct net_answer *a, const struct acme_directory *d)
-{
-    struct net_directory *to = &a->directory;
-
-    if (!d->new_nonce || !d->new_account || !d->new_order) {
-        net_answer_fail(a, NET_RESULT_BAD_ANSWER, "the directory has no %s",
-                        !d->new_nonce     ? "newNonce"
-                        : !d->new_account ? "newAccount"
-                                          : "newOrder");
-        return false;
-    }
-    return set_url(a, "newNonce", to->new_nonce, d->new_nonce) &&
-           set_url(a, "newAccount", to->new_account, d->new_account) &&
-           set_url(a, "newOrder", to->new_order, d->new_order) &&
-           set_url(a, "newAuthz", to->new_authz, d->new_authz) &&
-           set_url(a, "revokeCert", to->revoke_cert, d->revoke_cert) &&
-           set_url(a, "keyChange", to->key_change, d->key_change) &&
-           set_url(a, "renewalInfo", to->renewal_info, d->renewal_info);
-}
-
-static json_t *load_object(struct bytes body)
-{
-    json_t *j = json_loadb((const char *)body.data, body.len,
-                           JSON_REJECT_DUPLICATES, NULL);
-
-    if (json_is_object(j))
-        return j;
-    json_decref(j);
-    return NULL;
-}
-
-/* The rest of the directory is acme_directory_read()'s; these two are only
- * shown or end the attempt. */
-static void set_meta(struct net_answer *a, struct bytes body)
-{
-    CLEANUP_JSON json_t *all = load_object(body);
-    const json_t *meta = json_object_get(all, "meta");
-    const char *terms =
-        json_string_value(json_object_get(meta, "termsOfService"));
-
-    if (terms)
-        net_text(a->directory.terms, ACME_URL_MAX, terms, strlen(terms));
-    a->directory.needs_external_account =
-        json_is_true(json_object_get(meta, "externalAccountRequired"));
-}
-
-void net_answer_read_directory(struct net_answer *a, struct bytes body)
-{
-    struct acme_directory d = { 0 };
-    struct refusal refusal = { 0 };
-    int r;
-
-    r = acme_directory_read(body, &d, &refusal);
-    if (r == REFUSED)
-        net_answer_fail(a, NET_RESULT_BAD_ANSWER,
-                        "not a directory object: %s: %s",
-                        reason_code(refusal.reason), refusal.detail);
-    else if (r)
-        net_answer_fail(a, NET_RESULT_BAD_ANSWER, "%s", strerror(-r));
-    else if (set_endpoints(a, &d))
-        set_meta(a, body);
-    acme_directory_deinit(&d);
-}
-
-void net_answer_read_account(struct net_answer *a, struct bytes body)
-{
-    CLEANUP_JSON json_t *account = load_object(body);
-    const json_t *status = json_object_get(account, "status");
-
-    if (!account) {
-        net_answer_fail(a, NET_RESULT_BAD_ANSWER,
-                        "the answer is not a JSON object");
-        return;
-    }
-    if (!json_is_string(status) ||
-        json_string_length(status) > NET_STATUS_MAX) {
-        net_answer_fail(a, NET_RESULT_BAD_ANSWER,
-                        "the account object has no status");
-        return;
-    }
-    net_text(a->acme_status, NET_STATUS_MAX, json_string_value(status),
-             json_string_length(status));
-}
-
-static void set_text(const json_t *object, const char *name, char *to,
-                     size_t max)
-{
-    const json_t *s = json_object_get(object, name);
-
-    if (json_is_string(s))
-        net_text(to, max, json_string_value(s), json_string_length(s));
-}
-
-void net_answer_read_problem(struct net_answer *a, struct bytes body)
-{
-    CLEANUP_JSON json_t *problem = load_object(body);
-
-    set_text(problem, "type", a->problem_type, NET_TYPE_MAX);
-    set_text(problem, "detail", a->problem_detail, NET_DETAIL_MAX);
+    return !net_answer_good(a) || body_ok(a);
 }

@@ -13,6 +13,7 @@
 
 /* The child's deadline is libcurl's; ours only ends a child that ignores it. */
 #define GRACE_S 10
+#define PIECE ((size_t)32 * 1024)
 
 struct net_child {
     int fd;
@@ -28,13 +29,32 @@ static bool request_ok(const struct net_request *r, size_t len)
            memchr(r->url, '\0', sizeof(r->url)) != NULL;
 }
 
+/* In pieces that the socket takes; SEQPACKET keeps them whole. The first one
+ * has all that net_answer_len() needs. */
+static bool send_answer(int fd, const struct net_answer *a)
+{
+    const char *p = (const char *)a;
+    size_t left = net_answer_len(a);
+
+    while (left > 0) {
+        size_t n = left < PIECE ? left : PIECE;
+
+        if (send(fd, p, n, MSG_NOSIGNAL) != (ssize_t)n)
+            return false;
+        p += n;
+        left -= n;
+    }
+    return true;
+}
+
 static int serve(int fd, const struct net_http_options *options)
 {
     CLEANUP_FREE struct net_request *request = malloc(sizeof(*request));
     CLEANUP_FREE struct net_answer *answer = malloc(sizeof(*answer));
+    CLEANUP_NET_HTTP struct net_http *http = NULL;
     ssize_t n;
 
-    if (!request || !answer || net_http_init())
+    if (!request || !answer || net_http_new(options, &http))
         return 1;
     for (;;) {
         n = recv(fd, request, sizeof(*request), 0);
@@ -42,9 +62,8 @@ static int serve(int fd, const struct net_http_options *options)
             return 0;
         if (n < 0 || !request_ok(request, (size_t)n))
             return 1;
-        net_http_perform(options, request, answer);
-        if (send(fd, answer, sizeof(*answer), MSG_NOSIGNAL) !=
-            (ssize_t)sizeof(*answer))
+        net_http_perform(http, request, answer);
+        if (!send_answer(fd, answer))
             return 1;
     }
 }
@@ -92,44 +111,71 @@ int net_child_start(const struct net_http_options *options,
     return 0;
 }
 
-static int receive(struct net_child *n, enum net_kind kind,
-                   struct net_answer *ret)
+/* One piece; its deadline is for all of them. */
+static int receive_piece(const struct net_child *n, char *to, size_t room,
+                         size_t *ret_len)
 {
-    CLEANUP_FREE struct net_answer *answer = malloc(sizeof(*answer));
     struct pollfd p = { .fd = n->fd, .events = POLLIN };
     ssize_t len;
     int r;
 
-    if (!answer)
-        return -ENOMEM;
     r = poll(&p, 1, (int)(n->timeout_s + GRACE_S) * 1000);
     if (r <= 0)
         return r < 0 ? -errno : -ETIMEDOUT;
-    len = recv(n->fd, answer, sizeof(*answer), MSG_TRUNC);
-    if (len <= 0 || !net_answer_check(answer, (size_t)len, kind))
+    len = recv(n->fd, to, room < PIECE ? room : PIECE, MSG_TRUNC);
+    if (len <= 0 || (size_t)len > room || (size_t)len > PIECE)
         return -EPROTO;
-    *ret = *answer;
+    *ret_len = (size_t)len;
     return 0;
 }
 
-int net_child_call(struct net_child *n, enum net_kind kind, const char *url,
-                   bool allow_http, struct bytes body, struct net_answer *ret)
+static int receive(const struct net_child *n, enum net_kind kind,
+                   struct net_answer *ret)
+{
+    char *to = (char *)ret;
+    size_t want = offsetof(struct net_answer, directory);
+    size_t have = 0;
+
+    memset(ret, 0, sizeof(*ret));
+    while (have < want) {
+        size_t len = 0;
+        int r = receive_piece(n, to + have, sizeof(*ret) - have, &len);
+
+        if (r)
+            return r;
+        have += len;
+        /* Known when the first part is there; an unknown kind adds nothing. */
+        if (have >= want)
+            want = net_answer_len(ret);
+    }
+    return net_answer_check(ret, have, kind) ? 0 : -EPROTO;
+}
+
+int net_child_call(struct net_child *n, const struct net_call *call,
+                   struct net_answer *ret)
 {
     CLEANUP_FREE struct net_request *request = calloc(1, sizeof(*request));
+    int r;
 
     if (!request)
         return -ENOMEM;
-    if (strlen(url) > ACME_URL_MAX || body.len > sizeof(request->body))
+    if (strlen(call->url) > ACME_URL_MAX ||
+        call->body.len > sizeof(request->body))
         return -E2BIG;
-    request->kind = kind;
-    request->allow_http = allow_http;
-    request->body_len = (uint32_t)body.len;
-    memcpy(request->url, url, strlen(url));
-    if (body.len)
-        memcpy(request->body, body.data, body.len);
+    request->kind = call->kind;
+    request->allow_http = call->allow_http;
+    request->system_roots = call->system_roots;
+    request->body_len = (uint32_t)call->body.len;
+    memcpy(request->url, call->url, strlen(call->url));
+    if (call->body.len)
+        memcpy(request->body, call->body.data, call->body.len);
     if (send(n->fd, request, sizeof(*request), MSG_NOSIGNAL) < 0)
         return errno == EPIPE || errno == ECONNRESET ? -EPROTO : -errno;
-    return receive(n, kind, ret);
+    r = receive(n, call->kind, ret);
+    /* A late answer must not be taken for that to the next request. */
+    if (r)
+        (void)shutdown(n->fd, SHUT_RDWR);
+    return r;
 }
 
 struct net_child *net_child_free(struct net_child *n)

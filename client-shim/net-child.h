@@ -22,15 +22,21 @@ struct net_child;
 int net_child_start(const struct net_http_options *options,
                     struct net_child **ret) MUST_CHECK;
 
+struct net_call {
+    enum net_kind kind;
+    const char *url;
+    struct bytes body; /* of a kind that is a POST, else empty */
+    bool allow_http;   /* to a loopback address */
+    bool system_roots; /* though the options have roots of their own */
+};
+
 /**
  * net_child_call() - one request, one answer
- * @body: of NET_KIND_POST, else empty
  *
  * Return: 0 with *ret, which passed net_answer_check(); -E2BIG when URL or body
  * do not fit; -EPROTO when the child sent something else or died; -ETIMEDOUT.
  */
-int net_child_call(struct net_child *n, enum net_kind kind, const char *url,
-                   bool allow_http, struct bytes body,
+int net_child_call(struct net_child *n, const struct net_call *call,
                    struct net_answer *ret) MUST_CHECK;
 
 struct net_child *net_child_free(struct net_child *n);

@@ -565,7 +565,7 @@ BAD_DIRECTORIES = [
     ("dribble", 75, "timed out"),
     ("status", 75, "HTTP status 503: serverInternal: down?for ?[31mnow"),
     ("binding", 1, "external account binding"),
-    ("terms", 1, "--agree-terms"),
+    ("terms", 2, "termsOfService has characters that no URL has"),
 ]
 
 
@@ -577,8 +577,7 @@ def bad_account(w, mode):
 
 def test_a_directory_that_is_none_changes_nothing(w):
     for mode, code, says in BAD_DIRECTORIES:
-        out = w.ctl(*bad_account(w, mode), code=code, says=says)
-        expect(mode != "terms" or "https://ca.example/t?[2Jos" in out, out)
+        w.ctl(*bad_account(w, mode), code=code, says=says)
         shown = w.json("account", "show", f"bad-{mode}")["account"]
         expect(shown["status"] == "created" and not shown.get("url"), shown)
         expect(mode not in BadCA.posts, f"{mode}: nothing was sent")

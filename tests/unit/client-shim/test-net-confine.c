@@ -79,27 +79,31 @@ static void test_the_child_cannot_reach_anything_local(void **state)
 }
 
 /* Plain http is refused before anything is sent, unless it was allowed. */
+static enum net_result result_of(struct net_child *n, const char *url,
+                                 bool allow_http)
+{
+    static struct net_answer a;
+    const struct net_call call = { .kind = NET_KIND_DIRECTORY,
+                                   .url = url,
+                                   .allow_http = allow_http };
+
+    assert_int_equal(net_child_call(n, &call, &a), 0);
+    return (enum net_result)a.result;
+}
+
 static void test_the_child_answers_and_keeps_to_https(void **state)
 {
     const struct net_http_options options = { .timeout_s = 5 };
     CLEANUP_NET_CHILD struct net_child *n = NULL;
-    struct net_answer a = { 0 };
-    struct bytes none = { NULL, 0 };
 
     (void)state;
     assert_int_equal(net_child_start(&options, &n), 0);
-    assert_int_equal(net_child_call(n, NET_KIND_DIRECTORY,
-                                    "http://127.0.0.1:1/", false, none, &a),
-                     0);
-    assert_int_equal(a.result, NET_RESULT_BAD_ANSWER);
-    assert_int_equal(net_child_call(n, NET_KIND_DIRECTORY,
-                                    "http://127.0.0.1:1/", true, none, &a),
-                     0);
-    assert_int_equal(a.result, NET_RESULT_CONNECT);
-    assert_int_equal(net_child_call(n, NET_KIND_DIRECTORY, "file:///etc/passwd",
-                                    true, none, &a),
-                     0);
-    assert_int_equal(a.result, NET_RESULT_BAD_ANSWER);
+    assert_int_equal(result_of(n, "http://127.0.0.1:1/", false),
+                     NET_RESULT_BAD_ANSWER);
+    assert_int_equal(result_of(n, "http://127.0.0.1:1/", true),
+                     NET_RESULT_CONNECT);
+    assert_int_equal(result_of(n, "file:///etc/passwd", true),
+                     NET_RESULT_BAD_ANSWER);
 }
 
 static void test_what_does_not_fit_is_not_sent(void **state)
@@ -108,18 +112,17 @@ static void test_what_does_not_fit_is_not_sent(void **state)
     CLEANUP_NET_CHILD struct net_child *n = NULL;
     static char url[ACME_URL_MAX + 2];
     static uint8_t body[NET_JWS_MAX + 1];
-    struct net_answer a = { 0 };
+    static struct net_answer a;
+    const struct net_call long_url = { .kind = NET_KIND_NONCE, .url = url };
+    const struct net_call long_body = { .kind = NET_KIND_ACCOUNT,
+                                        .url = "https://a.example/",
+                                        .body = { body, sizeof(body) } };
 
     (void)state;
     memset(url, 'a', sizeof(url) - 1);
     assert_int_equal(net_child_start(&options, &n), 0);
-    assert_int_equal(net_child_call(n, NET_KIND_NONCE, url, false,
-                                    (struct bytes){ NULL, 0 }, &a),
-                     -E2BIG);
-    assert_int_equal(net_child_call(n, NET_KIND_POST, "https://a.example/",
-                                    false, (struct bytes){ body, sizeof(body) },
-                                    &a),
-                     -E2BIG);
+    assert_int_equal(net_child_call(n, &long_url, &a), -E2BIG);
+    assert_int_equal(net_child_call(n, &long_body, &a), -E2BIG);
 }
 
 int main(void)

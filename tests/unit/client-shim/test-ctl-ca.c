@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "client-shim/ctl-conversation.h"
+#include "client-shim/ctl-ca.h"
 
 const struct ctl_command *const ctl_commands[] = { NULL };
 
@@ -57,18 +57,34 @@ static void test_what_the_ca_said_has_its_code_and_words(void **state)
         enum ctl_exit code = CTL_EXIT_DONE;
 
         (void)strcpy(a.text, cases[i].text);
-        (void)strcpy(a.problem_type, cases[i].type);
-        (void)strcpy(a.problem_detail, cases[i].detail);
-        assert_int_equal(ctl_conversation_problem(&a, &code, &words), 0);
+        (void)strcpy(a.problem.type, cases[i].type);
+        (void)strcpy(a.problem.detail, cases[i].detail);
+        assert_int_equal(ctl_ca_words(&a, &code, &words), 0);
         assert_string_equal(buf_str(&words), cases[i].words);
         assert_int_equal(code, cases[i].code);
     }
+}
+
+static void test_how_long_the_ca_asks_to_wait_is_said(void **state)
+{
+    static struct net_answer a = { .result = NET_RESULT_OK,
+                                   .http_status = 429,
+                                   .retry_after_s = 90 };
+    CLEANUP_BUF struct buf words = { 0 };
+    enum ctl_exit code = CTL_EXIT_DONE;
+
+    (void)state;
+    assert_int_equal(ctl_ca_words(&a, &code, &words), 0);
+    assert_string_equal(buf_str(&words),
+                        "HTTP status 429 (the CA asks to wait 90 s)");
+    assert_int_equal(code, CTL_EXIT_TRY_AGAIN);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_the_ca_said_has_its_code_and_words),
+        cmocka_unit_test(test_how_long_the_ca_asks_to_wait_is_said),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
