@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "client-shim/account-files.h"
 #include "client-shim/ctl-commands.h"
 #include "client-shim/ctl-print.h"
 
@@ -73,6 +74,25 @@ int ctl_ca_open_with(const struct ctl_context *c, const char *ca_file,
 int ctl_ca_open(const struct ctl_context *c, struct ctl_ca *ret)
 {
     return ctl_ca_open_with(c, ctl_args_value(c, "--ca-file"), ret);
+}
+
+int ctl_ca_open_for(const struct ctl_context *c, const char *account,
+                    struct ctl_ca *ret)
+{
+    CLEANUP_ACCOUNT_WISHES struct account_wishes *wishes = NULL;
+    struct errmsg err = { 0 };
+    int r;
+
+    if (ctl_args_has(c, "--ca-file"))
+        return ctl_ca_open(c, ret);
+    r = account_files_load_one(c->config_dir, account, &wishes, &err);
+    if (r)
+        return err.text[0] ? ctl_fail_at(r == -EACCES ? CTL_EXIT_NOT_PERMITTED
+                                                      : CTL_EXIT_CONFIG,
+                                         &err)
+                           : ctl_fail_errno(r, account);
+    return ctl_ca_open_with(c, wishes->n ? wishes->items[0].ca_file : NULL,
+                            ret);
 }
 
 static void warn_of_clock(struct ctl_ca *ca)

@@ -40,14 +40,10 @@ int ctl_helper_run_reseal(struct ctl_context *c);
 int ctl_helper_run_init_token(struct ctl_context *c);
 int ctl_helper_run_reset_pin(struct ctl_context *c);
 
-/* ctl-account.c, for ctl-register.c: */
-int ctl_account_print(const struct ctl_context *c, json_t *answer) MUST_CHECK;
-
-/* ctl-register.c */
-extern const struct ctl_option ctl_register_options[];
-extern const struct ctl_option ctl_deactivate_options[];
-int ctl_register_run(struct ctl_context *c);
-int ctl_register_run_deactivate(struct ctl_context *c);
+/* ctl-known.c: the directory of a CA by its name in the table of known ones, or
+ * by its URL; NULL if it is neither. */
+extern const struct ctl_command ctl_known_commands[];
+const char *ctl_known_directory(const char *name_or_url);
 
 /* ctl-setup.c */
 extern const struct ctl_command ctl_setup_commands[];

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client-shim/ctl-conversation.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "client-shim/ctl-commands.h"
 #include "client-shim/ctl-print.h"
 
 void ctl_conversation_deinit(struct ctl_conversation *v)
@@ -13,6 +15,8 @@ void ctl_conversation_deinit(struct ctl_conversation *v)
     ctl_ca_deinit(&v->ca);
     json_decref(v->shown);
     v->shown = NULL;
+    free(v->directory);
+    v->directory = NULL;
 }
 
 const json_t *ctl_conversation_facts(const struct ctl_conversation *v)
@@ -39,6 +43,8 @@ int ctl_conversation_select(struct ctl_conversation *v, const char *account)
         (!old || !directory_of(v) || strcmp(old, directory_of(v)) != 0)) {
         v->ca.nonce[0] = '\0';
         v->ca.new_nonce[0] = '\0';
+        free(v->directory);
+        v->directory = NULL;
     }
     v->ca.allow_http = ctl_true(ctl_conversation_facts(v), "allowHttpLoopback");
     json_decref(before);
@@ -51,7 +57,7 @@ int ctl_conversation_open(const struct ctl_context *c, const char *account,
     int r;
 
     *ret = (struct ctl_conversation){ .context = c };
-    r = ctl_ca_open(c, &ret->ca);
+    r = ctl_ca_open_for(c, account, &ret->ca);
     if (r == 0)
         r = ctl_daemon_open(c, CTL_SOCKET_ADMIN, &ret->daemon);
     return r ? r : ctl_conversation_select(ret, account);
@@ -71,24 +77,66 @@ static json_t *endpoints_json(const struct net_directory *d)
         filled(d->key_change), "renewalInfo", filled(d->renewal_info));
 }
 
-int ctl_conversation_directory(struct ctl_conversation *v)
+static json_t *names_json(const struct net_names *l)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < l->n; i++)
+        (void)json_array_append_new(list, json_string(l->name[i]));
+    return list;
+}
+
+static json_t *meta_json(const struct net_meta *m)
+{
+    return json_pack(
+        "{s:s*, s:b, s:s*, s:o, s:o, s:o}", "termsOfService", filled(m->terms),
+        "externalAccountRequired", (int)m->needs_external_account,
+        "accountHashPrefix", filled(m->account_hash_prefix),
+        "issuerDomainNames", names_json(&m->issuers), "caaIdentities",
+        names_json(&m->caa_identities), "profiles", names_json(&m->profiles));
+}
+
+static int fetch_directory(struct ctl_conversation *v)
 {
     const char *url = directory_of(v);
     int r;
 
+    if (v->directory)
+        return CTL_EXIT_DONE;
     if (!url)
         return ctl_fail(CTL_EXIT_UNAVAILABLE,
                         "%s: the daemon names no directory", v->account);
     r = ctl_ca_get(&v->ca, NET_KIND_DIRECTORY, url);
     if (r)
         return r;
+    v->directory = malloc(sizeof(*v->directory));
+    if (!v->directory)
+        return ctl_fail_errno(-ENOMEM, url);
+    *v->directory = v->ca.answer->directory;
+    return CTL_EXIT_DONE;
+}
+
+int ctl_conversation_directory(struct ctl_conversation *v, json_t **ret_changes)
+{
+    CLEANUP_CTL_JSON json_t *answer = NULL;
+    int r;
+
+    r = fetch_directory(v);
+    if (r)
+        return r;
+    assert(v->directory);
+    r = ctl_daemon_call(&v->daemon, "AccountSetDirectory",
+                        json_pack("{s:s, s:o, s:o}", "name", v->account,
+                                  "endpoints", endpoints_json(v->directory),
+                                  "meta", meta_json(&v->directory->meta)),
+                        &answer);
+    if (r)
+        return r;
     (void)snprintf(v->ca.new_nonce, sizeof(v->ca.new_nonce), "%s",
-                   v->ca.answer->directory.new_nonce);
-    return ctl_daemon_call(&v->daemon, "AccountSetDirectory",
-                           json_pack("{s:s, s:o}", "name", v->account,
-                                     "endpoints",
-                                     endpoints_json(&v->ca.answer->directory)),
-                           NULL);
+                   v->directory->new_nonce);
+    if (ret_changes)
+        *ret_changes = json_incref(json_object_get(answer, "changes"));
+    return CTL_EXIT_DONE;
 }
 
 bool ctl_conversation_known(struct ctl_conversation *v)

@@ -14,13 +14,15 @@ struct ctl_conversation {
     const char *account; /* its name */
     struct ctl_ca ca;
     struct ctl_daemon daemon;
-    json_t *shown; /* AccountShow's answer */
+    json_t *shown;                   /* AccountShow's answer */
+    struct net_directory *directory; /* NULL until it was fetched */
 };
 #define CLEANUP_CTL_CONVERSATION CLEANUP(ctl_conversation_deinit)
 void ctl_conversation_deinit(struct ctl_conversation *v);
 
 /* ctl_conversation_open() - the network child first, then the daemon. Reads
- * --ca-file and --timeout of the command. */
+ * --ca-file and --timeout of the command; without --ca-file CaFile= of the
+ * account's file holds. */
 int ctl_conversation_open(const struct ctl_context *c, const char *account,
                           struct ctl_conversation *ret) MUST_CHECK;
 
@@ -33,8 +35,11 @@ int ctl_conversation_select(struct ctl_conversation *v,
 const json_t *ctl_conversation_facts(const struct ctl_conversation *v);
 
 /* ctl_conversation_directory() - fetch it and let the daemon judge it; then
- * v->ca can post. */
-int ctl_conversation_directory(struct ctl_conversation *v) MUST_CHECK;
+ * v->directory is there and v->ca can post. One that was fetched for another
+ * account of the same directory is not fetched again.
+ * @ret_changes: an array of strings, what was different before; may be NULL */
+int ctl_conversation_directory(struct ctl_conversation *v,
+                               json_t **ret_changes) MUST_CHECK;
 
 /* ctl_conversation_known() - the endpoints are those that the daemon knows.
  * False: it knows none. */

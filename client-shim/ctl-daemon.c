@@ -126,19 +126,21 @@ static int call_text(struct ctl_daemon *d, const char *method, const char *name,
     CLEANUP_FREE char *error = NULL;
     json_t *answer = NULL;
     int code = CTL_EXIT_DONE;
+    bool expected;
     int r;
 
     r = varlink_client_call(d->client, name, bytes_from_str(parameters),
                             timeout_ms, &error, &answer);
     if (r)
         return d->quiet ? CTL_EXIT_UNAVAILABLE : report_transport(d, method, r);
-    if (error && d->expected && strcmp(error, d->expected) == 0)
+    expected = error && d->expected && strcmp(error, d->expected) == 0;
+    if (expected)
         code = CTL_EXIT_NO;
     else if (error && d->quiet)
         code = CTL_EXIT_UNAVAILABLE;
     else if (error)
         code = ctl_error_report(d->context, error, answer);
-    else if (ret)
+    if (ret && (!error || expected))
         *ret = TAKE_PTR(answer);
     json_decref(answer);
     return code;

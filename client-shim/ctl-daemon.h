@@ -22,8 +22,8 @@ struct ctl_daemon {
     enum ctl_socket socket;
     struct varlink_client *client;
     bool quiet; /* errors are not printed: there is another way to go */
-    const char *expected; /* an error that is an answer: CTL_EXIT_NO, not
-                             printed; or NULL */
+    const char *expected; /* an error that is an answer: CTL_EXIT_NO with its
+                             parameters, not printed; or NULL */
 };
 #define CLEANUP_CTL_DAEMON CLEANUP(ctl_daemon_deinit)
 void ctl_daemon_deinit(struct ctl_daemon *d);

@@ -227,7 +227,7 @@ def test_usage_is_64_and_says_what(w):
             (("account",), "account needs another word"),
             (("account", "create"), "account create needs NAME"),
             (("account", "create", "x", "--token", "lab"),
-             "account create needs --directory URL"),
+             "account create needs --ca NAME, or --directory URL"),
             (("account", "create", "x", "--token", "lab", "--directory",
               "https://ca.example/", "--rsa-bits", "2048"),
              "--rsa-bits goes with --alg RS256"),
@@ -254,7 +254,8 @@ def test_completion_comes_from_the_same_table(w):
               '_guardianctl; echo "${COMPREPLY[*]}"')
     for line, want in [
             (("to",), "token"),
-            (("account", ""), "create deactivate list register show"),
+            (("account", ""), "create deactivate directory issuers list prove "
+             "register show update"),
             (("--json", "audit", "v"), "verify"),
             (("account", "create", "x", "--al"),
              "--alg --allow-query --allow-http-loopback"),
@@ -278,6 +279,9 @@ def test_no_daemon_is_69(w):
                   "https://ca.example/dir"),
                  ("account", "register", "x", "--agree-terms"),
                  ("account", "deactivate", "x", "--yes"),
+                 ("account", "update", "x", "--no-contacts"),
+                 ("account", "prove", "x"), ("account", "directory", "x"),
+                 ("account", "issuers", "x", "ca.example"),
                  ("sign", "--url", "https://ca.example/", "--nonce", "x"),
                  ("jwk",), ("key-authorization", "t"),
                  ("audit", "rotate"), ("audit", "take-key"),
