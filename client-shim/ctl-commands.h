@@ -45,6 +45,9 @@ int ctl_helper_run_reset_pin(struct ctl_context *c);
 extern const struct ctl_command ctl_known_commands[];
 const char *ctl_known_directory(const char *name_or_url);
 
+/* ctl-apply.c */
+extern const struct ctl_command ctl_apply_commands[];
+
 /* ctl-setup.c */
 extern const struct ctl_command ctl_setup_commands[];
 

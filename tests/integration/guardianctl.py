@@ -282,6 +282,7 @@ def test_no_daemon_is_69(w):
                  ("account", "update", "x", "--no-contacts"),
                  ("account", "prove", "x"), ("account", "directory", "x"),
                  ("account", "issuers", "x", "ca.example"),
+                 ("apply",), ("apply", "--dry-run"),
                  ("sign", "--url", "https://ca.example/", "--nonce", "x"),
                  ("jwk",), ("key-authorization", "t"),
                  ("audit", "rotate"), ("audit", "take-key"),
