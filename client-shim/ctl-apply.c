@@ -109,30 +109,6 @@ static int plan(struct apply *a)
     return r;
 }
 
-/* What a token must have room for is said before the first key is made. */
-static int say_keys(const struct apply *a)
-{
-    CLEANUP_CTL_JSON json_t *keys = json_object();
-    const char *token;
-    json_t *n;
-
-    for (size_t i = 0; i < a->wishes->n; i++) {
-        token = a->wishes->items[i].token;
-        if (!(a->steps[i].actions & APPLY_CREATE))
-            continue;
-        n = json_integer(json_integer_value(json_object_get(keys, token)) + 1);
-        if (json_object_set_new(keys, token, n) < 0)
-            return ctl_fail_errno(-ENOMEM, token);
-    }
-    json_object_foreach(keys, token, n)
-    {
-        if (!a->c->json)
-            (void)printf("token %s: room for %lld more keys is needed\n", token,
-                         (long long)json_integer_value(n));
-    }
-    return CTL_EXIT_DONE;
-}
-
 static int planned_texts(const struct apply_step *s, json_t *ret)
 {
     for (unsigned bit = APPLY_CREATE; bit <= APPLY_ISSUERS; bit <<= 1) {
@@ -212,7 +188,7 @@ static int run_all(struct apply *a, bool dry)
     int r = plan(a);
 
     if (r == 0)
-        r = say_keys(a);
+        r = apply_say_room(a);
     if (r)
         return r;
     for (size_t i = 0; i < a->wishes->n; i++) {

@@ -4,8 +4,8 @@
 #include "client-shim/apply-plan.h"
 #include "client-shim/ctl-account.h"
 
-/* guardianctl apply, in two files: what is to be done and who is asked for it
- * (ctl-apply.c), and the doing (apply-run.c). */
+/* guardianctl apply: what is to be done and who is asked for it (ctl-apply.c),
+ * and the doing (apply-run.c). */
 
 /* A CA, and what all accounts there share: the child with its connection, the
  * daemon's connection, the directory that was fetched. */
@@ -32,6 +32,10 @@ struct apply {
 /* apply_find_ca() - the one of a wish; NULL while there is none yet. */
 struct apply_ca *apply_find_ca(const struct apply *a,
                                const struct account_wish *w);
+
+/* apply-room.c: which token needs room for how many keys, and which has not.
+ * Return: an exit code. */
+int apply_say_room(struct apply *a) MUST_CHECK;
 
 /* apply_run_step() - what the step asks for, as far as it goes. Return: an exit
  * code; all was printed. */

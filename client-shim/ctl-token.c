@@ -84,6 +84,10 @@ static void token_pairs(struct ctl_table *t, const json_t *token)
     (void)snprintf(number, sizeof(number), "%lld",
                    ctl_integer(token, "sessions"));
     ctl_table_pair(t, "sessions", number);
+    (void)snprintf(number, sizeof(number), "%lld octets",
+                   ctl_integer(token, "freeMemory"));
+    ctl_table_pair(t, "free",
+                   json_object_get(token, "freeMemory") ? number : NULL);
     ctl_table_pair(t, "separated",
                    ctl_true(token, "unseparated")
                        ? "no: the helper runs as the daemon's user"

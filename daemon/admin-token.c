@@ -69,14 +69,17 @@ json_t *admin_token_json(const struct token *t)
     const struct token_status *st = token_status(t);
 
     return json_pack(
-        "{s:s,s:s,s:s,s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:I,s:I}", "name", s->name,
-        "backend", backend_name(s->backend), "state", token_state(t), "text",
-        token_state_text(t), "unseparated",
+        "{s:s,s:s,s:s,s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:o*}", "name",
+        s->name, "backend", backend_name(s->backend), "state", token_state(t),
+        "text", token_state_text(t), "unseparated",
         (int)(token_spawned(t) || st->unseparated), "label",
         TEXT_JSON(st->token_label), "manufacturer", TEXT_JSON(st->manufacturer),
         "model", TEXT_JSON(st->model), "serial", TEXT_JSON(st->serial),
         "library", TEXT_JSON(st->library), "processes",
-        (json_int_t)st->processes, "sessions", (json_int_t)st->sessions);
+        (json_int_t)st->processes, "sessions", (json_int_t)st->sessions,
+        "freeMemory",
+        st->free_plus_one ? json_integer((json_int_t)st->free_plus_one - 1)
+                          : NULL);
 }
 
 /* All tokens are asked at once; the answer waits for the slowest. */

@@ -103,8 +103,8 @@ struct token_status {
     uint32_t backend; /* enum settings_backend */
     uint32_t processes;
     uint32_t sessions;
-    uint32_t unseparated; /* runs as the daemon's own user */
-    uint32_t restarts_reserved;
+    uint32_t unseparated;   /* runs as the daemon's own user */
+    uint32_t free_plus_one; /* octets for keys; 0: the token does not tell */
     char token_label[64];
     char manufacturer[64];
     char model[32];

@@ -146,6 +146,14 @@ static enum token_result make_key(struct backend_session *s,
     return read_back(s, rw, public, private, ret, reterr);
 }
 
+static void see_room(struct backend *b)
+{
+    CK_TOKEN_INFO now = { 0 };
+
+    if (b->f->C_GetTokenInfo(b->slot, &now) == CKR_OK)
+        cryptoki_see_room(b, &now);
+}
+
 enum token_result cryptoki_generate(struct backend_session *s,
                                     const char *label, enum token_alg alg,
                                     unsigned rsa_bits, struct backend_key *ret,
@@ -164,6 +172,7 @@ enum token_result cryptoki_generate(struct backend_session *s,
     if (rv != CKR_OK)
         return cryptoki_trouble(s, rv, "C_OpenSession", reterr);
     r = make_key(s, rw, &q, ret, reterr);
+    see_room(s->b);
     pthread_mutex_lock(&s->b->lock);
     cryptoki_close_session(s->b, rw);
     pthread_mutex_unlock(&s->b->lock);

@@ -89,6 +89,19 @@ CK_RV cryptoki_slots(const struct backend *b,
 }
 
 /* Slot ids change with every start; label and serial do not. */
+/* Only of a token that says how much it has in all: some leave both zero. */
+void cryptoki_see_room(struct backend *b, const CK_TOKEN_INFO *info)
+{
+    if (info->ulTotalPrivateMemory == 0 ||
+        info->ulTotalPrivateMemory == CK_UNAVAILABLE_INFORMATION ||
+        info->ulFreePrivateMemory == CK_UNAVAILABLE_INFORMATION)
+        b->free_plus_one = 0;
+    else if (info->ulFreePrivateMemory < UINT32_MAX)
+        b->free_plus_one = (uint32_t)info->ulFreePrivateMemory + 1;
+    else
+        b->free_plus_one = UINT32_MAX;
+}
+
 enum token_result cryptoki_match(struct backend *b, P11KitUri *uri,
                                  unsigned *ret_matches,
                                  struct backend_error *reterr)
@@ -110,6 +123,7 @@ enum token_result cryptoki_match(struct backend *b, P11KitUri *uri,
             continue;
         b->slot = slots[i];
         b->token = token;
+        cryptoki_see_room(b, &token);
         matches++;
     }
     *ret_matches = matches;
@@ -225,6 +239,8 @@ static enum token_result cryptoki_open(const struct settings_token *settings,
 static void cryptoki_status(const struct backend *b, struct token_status *ret)
 {
     char text[64];
+
+    ret->free_plus_one = b->free_plus_one;
 
     token_uri_text(b->token.label, sizeof(b->token.label), ret->token_label,
                    sizeof(ret->token_label));

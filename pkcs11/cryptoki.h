@@ -27,6 +27,9 @@ struct backend {
     /* tpm2-pkcs11: every key that was used stays loaded until C_Logout, and a
      * TPM has room for a few. */
     bool keeps_loaded;
+    /* As struct token_status has it, when the last key was made. Status is
+     * asked without the watchdog, so it asks no module. */
+    _Atomic uint32_t free_plus_one;
     EVP_MD *sha256, *sha384;
 
     /* C_OpenSession, C_CloseSession, C_Login: modules race here (tpm2-pkcs11
@@ -65,6 +68,7 @@ enum token_result cryptoki_match(struct backend *b, P11KitUri *uri,
                                  unsigned *ret_matches,
                                  struct backend_error *reterr);
 bool cryptoki_token_present(const struct backend *b);
+void cryptoki_see_room(struct backend *b, const CK_TOKEN_INFO *info);
 void cryptoki_close(struct backend *b);
 
 /* cryptoki-init.c */

@@ -173,6 +173,10 @@ static CK_RV faulty_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
 
     if (rv == CKR_OK && c.rule.flags)
         info->flags |= c.rule.flags;
+    if (rv == CKR_OK && c.rule.limit) {
+        info->ulTotalPrivateMemory = 65536;
+        info->ulFreePrivateMemory = c.rule.limit;
+    }
     return end(&c, rv);
 }
 

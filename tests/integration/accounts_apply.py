@@ -19,7 +19,8 @@ MANY = 120
 
 class Cases:
     def __init__(self, lab):
-        rules = lab.file("faulty.rules", "C_GenerateKeyPair rv=0x31 after=1\n")
+        rules = lab.file("faulty.rules", "C_GenerateKeyPair rv=0x31 after=1\n"
+                         "C_GetTokenInfo limit=200\n")
         lab.folder("small-state", DAEMON_UID, 0o700)
         # The same SoftHSM2 token, through a module that finds it full.
         self.lab, self.w = lab, World(lab, [
@@ -155,7 +156,8 @@ class Cases:
             self.wish(f"full-{i}", "AgreeTerms=yes", token="small")
         self.wish("full-z", "AgreeTerms=yes")
         out = w.ctl("apply", code=69, says=[
-            "token small: room for 4 more keys is needed", "token-full",
+            "warning: the token small will be full: it has 200 octets free, and "
+            "4 more keys take 256 at the least", "token-full",
             "full-2: not made: the token small has no room",
             "full-3: not made:", "full-0: done: register",
             "full-z: done: register", "3 failed"])
