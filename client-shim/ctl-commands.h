@@ -10,6 +10,7 @@
 
 extern const struct ctl_command ctl_token_commands[];
 extern const struct ctl_command ctl_account_commands[];
+extern const struct ctl_command ctl_issue_commands[];
 extern const struct ctl_command ctl_sign_commands[];
 extern const struct ctl_command ctl_state_commands[];
 extern const struct ctl_command ctl_audit_commands[];
