@@ -120,8 +120,27 @@ static const char *method_prefix(const struct ctl_daemon *d)
                                          : "org.acmeguardian.Signer.";
 }
 
-static int call_text(struct ctl_daemon *d, const char *method, const char *name,
-                     const char *parameters, int timeout_ms, json_t **ret)
+static int send_within(struct ctl_daemon *d, const char *method,
+                       json_t *parameters, int timeout_ms)
+{
+    CLEANUP_BUF struct buf name = { 0 };
+    CLEANUP_FREE char *text = NULL;
+    int r;
+
+    text = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
+    json_decref(parameters);
+    r = text ? buf_printf(&name, "%s%s", method_prefix(d), method) : -ENOMEM;
+    if (r)
+        return ctl_fail_errno(r, method);
+    r = varlink_client_send(d->client, buf_str(&name), bytes_from_str(text),
+                            timeout_ms);
+    if (r)
+        return d->quiet ? CTL_EXIT_UNAVAILABLE : report_transport(d, method, r);
+    return CTL_EXIT_DONE;
+}
+
+static int receive_within(struct ctl_daemon *d, const char *method,
+                          int timeout_ms, json_t **ret)
 {
     CLEANUP_FREE char *error = NULL;
     json_t *answer = NULL;
@@ -129,8 +148,7 @@ static int call_text(struct ctl_daemon *d, const char *method, const char *name,
     bool expected;
     int r;
 
-    r = varlink_client_call(d->client, name, bytes_from_str(parameters),
-                            timeout_ms, &error, &answer);
+    r = varlink_client_receive(d->client, timeout_ms, &error, &answer);
     if (r)
         return d->quiet ? CTL_EXIT_UNAVAILABLE : report_transport(d, method, r);
     expected = error && d->expected && strcmp(error, d->expected) == 0;
@@ -146,19 +164,23 @@ static int call_text(struct ctl_daemon *d, const char *method, const char *name,
     return code;
 }
 
+int ctl_daemon_send(struct ctl_daemon *d, const char *method,
+                    json_t *parameters)
+{
+    return send_within(d, method, parameters, CTL_CALL_MS);
+}
+
+int ctl_daemon_receive(struct ctl_daemon *d, const char *method, json_t **ret)
+{
+    return receive_within(d, method, CTL_CALL_MS, ret);
+}
+
 int ctl_daemon_call_within(struct ctl_daemon *d, const char *method,
                            json_t *parameters, int timeout_ms, json_t **ret)
 {
-    CLEANUP_BUF struct buf name = { 0 };
-    CLEANUP_FREE char *text = NULL;
-    int r;
+    int r = send_within(d, method, parameters, timeout_ms);
 
-    text = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
-    json_decref(parameters);
-    r = text ? buf_printf(&name, "%s%s", method_prefix(d), method) : -ENOMEM;
-    if (r)
-        return ctl_fail_errno(r, method);
-    return call_text(d, method, buf_str(&name), text, timeout_ms, ret);
+    return r ? r : receive_within(d, method, timeout_ms, ret);
 }
 
 int ctl_daemon_call(struct ctl_daemon *d, const char *method,

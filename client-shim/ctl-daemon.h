@@ -47,6 +47,13 @@ int ctl_daemon_call_within(struct ctl_daemon *d, const char *method,
                            json_t *parameters, int timeout_ms,
                            json_t **ret) MUST_CHECK;
 
+/* ctl_daemon_send(), ctl_daemon_receive() - the halves of ctl_daemon_call(), so
+ * that both sides can work at once. One call at a time. */
+int ctl_daemon_send(struct ctl_daemon *d, const char *method,
+                    json_t *parameters) MUST_CHECK;
+int ctl_daemon_receive(struct ctl_daemon *d, const char *method,
+                       json_t **ret) MUST_CHECK;
+
 /**
  * ctl_daemon_pages() - a call that is answered in pages, until the last one
  * @parameters: reference taken over; NULL is out of memory

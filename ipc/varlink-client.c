@@ -248,17 +248,12 @@ static void answer_take(struct answer *a, char **ret_error, json_t **ret)
     *ret = TAKE_PTR(a->parameters);
 }
 
-int varlink_client_call(struct varlink_client *c, const char *method,
-                        struct bytes parameters, int timeout_ms,
+static int receive_only(struct varlink_client *c, int64_t deadline,
                         char **ret_error, json_t **ret)
 {
     CLEANUP(answer_deinit) struct answer a = { 0 };
-    int64_t deadline = deadline_after(timeout_ms);
     int r;
 
-    r = send_request(c, method, parameters, false, deadline);
-    if (r)
-        return r;
     r = receive_answer(c, deadline, &a);
     if (r)
         return r;
@@ -267,6 +262,30 @@ int varlink_client_call(struct varlink_client *c, const char *method,
         return -EPROTO;
     answer_take(&a, ret_error, ret);
     return 0;
+}
+
+int varlink_client_call(struct varlink_client *c, const char *method,
+                        struct bytes parameters, int timeout_ms,
+                        char **ret_error, json_t **ret)
+{
+    int64_t deadline = deadline_after(timeout_ms);
+    int r;
+
+    r = send_request(c, method, parameters, false, deadline);
+    return r ? r : receive_only(c, deadline, ret_error, ret);
+}
+
+int varlink_client_send(struct varlink_client *c, const char *method,
+                        struct bytes parameters, int timeout_ms)
+{
+    return send_request(c, method, parameters, false,
+                        deadline_after(timeout_ms));
+}
+
+int varlink_client_receive(struct varlink_client *c, int timeout_ms,
+                           char **ret_error, json_t **ret)
+{
+    return receive_only(c, deadline_after(timeout_ms), ret_error, ret);
 }
 
 int varlink_client_more(struct varlink_client *c, const char *method,

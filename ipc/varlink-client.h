@@ -27,6 +27,14 @@ int varlink_client_call(struct varlink_client *c, const char *method,
                         struct bytes parameters, int timeout_ms,
                         char **ret_error, json_t **ret) MUST_CHECK;
 
+/* varlink_client_send(), varlink_client_receive() - the halves of
+ * varlink_client_call(), for who has other work to do in between. No second
+ * request before the answer to the first. */
+int varlink_client_send(struct varlink_client *c, const char *method,
+                        struct bytes parameters, int timeout_ms) MUST_CHECK;
+int varlink_client_receive(struct varlink_client *c, int timeout_ms,
+                           char **ret_error, json_t **ret) MUST_CHECK;
+
 /* varlink_client_more() - a call with "more"; @fn for each answer until it
  * returns nonzero (which is returned) or the last one came. */
 int varlink_client_more(struct varlink_client *c, const char *method,
