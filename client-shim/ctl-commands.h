@@ -15,6 +15,7 @@ extern const struct ctl_command ctl_sign_commands[];
 extern const struct ctl_command ctl_state_commands[];
 extern const struct ctl_command ctl_audit_commands[];
 extern const struct ctl_command ctl_policy_commands[];
+extern const struct ctl_command ctl_records_commands[];
 extern const struct ctl_command ctl_records_offline_commands[];
 
 static inline void ctl_json_decref_p(json_t **j)

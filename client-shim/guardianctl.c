@@ -15,6 +15,7 @@ const struct ctl_command *const ctl_commands[] = {
     ctl_policy_commands,
     ctl_audit_commands,
     ctl_sign_commands,
+    ctl_records_commands,
     ctl_records_offline_commands,
     ctl_issue_commands,
     ctl_help_commands,
