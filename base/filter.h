@@ -16,7 +16,7 @@
  * it (audit type 1326, with process and number). A call on the deadly list ends
  * the process by SIGSYS: nothing of ours makes it, so who does has taken the
  * process over. With a listener, a call that is on no list waits until whoever
- * holds the listener has looked at it (filter-listen.h).
+ * holds the listener has looked at it.
  */
 
 /* Lists of system calls, each ended by FILTER_END. */

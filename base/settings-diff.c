@@ -50,6 +50,9 @@ static const struct field token_fields[] = {
     TOKEN(TEXT, "InitArgs", init_args),
     TOKEN(TEXT, "KeyPrefix", key_prefix),
     TOKEN(PLAIN, "VerifySignatures", verify_all),
+    TOKEN(WORDS, "SystemCalls", system_calls),
+    TOKEN(PLAIN, "SystemCalls", all_system_calls),
+    TOKEN(PLAIN, "WritableCode", writable_code),
     TOKEN(TEXT, "Directory", directory),
     TOKEN(TEXT, "HelperSocket", helper_socket),
 };

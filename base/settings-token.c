@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/filter.h"
 #include "base/settings-value.h"
 
 static int read_pin(struct settings_token *t, const struct config_section *s,
@@ -45,6 +46,36 @@ static int add_environment(const char *word, unsigned line, void *userdata)
                : CONFIG_E_INVALID;
 }
 
+static int add_call(const char *word, unsigned line, void *userdata)
+{
+    struct settings_token *t = userdata;
+
+    (void)line;
+    if (strcmp(word, "all") == 0) {
+        t->all_system_calls = true;
+        return 0;
+    }
+    return filter_knows(word) ? settings_strv_add(&t->system_calls, word)
+                              : CONFIG_E_INVALID;
+}
+
+static int read_calls(struct settings_token *t, const struct config_section *s,
+                      struct errmsg *reterr)
+{
+    int r;
+
+    if (config_resets(s, "SystemCalls")) {
+        t->system_calls = settings_strv_free(t->system_calls);
+        t->all_system_calls = false;
+    }
+    r = config_words(s, "SystemCalls", add_call, t);
+    if (r == CONFIG_E_INVALID)
+        errmsg_set_at(reterr, s->file, s->line,
+                      "SystemCalls= takes names of system calls, or all");
+    return r ? r
+             : config_get_bool(s, "WritableCode", &t->writable_code, reterr);
+}
+
 int settings_token_read(struct settings_token *t,
                         const struct config_section *s, struct errmsg *reterr)
 {
@@ -82,6 +113,8 @@ int settings_token_read(struct settings_token *t,
     if (r == 0)
         r = settings_get_word(s, "VerifySignatures", verify, &verify_word,
                               reterr);
+    if (r == 0)
+        r = read_calls(t, s, reterr);
     if (r == 0)
         r = settings_get_path(s, "Directory", &t->directory, reterr);
     if (r == 0)
@@ -181,6 +214,7 @@ void settings_token_deinit(struct settings_token *t)
     settings_strv_free(t->environment);
     free(t->init_args);
     free(t->key_prefix);
+    settings_strv_free(t->system_calls);
     free(t->directory);
     free(t->helper_socket);
 }

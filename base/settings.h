@@ -50,15 +50,18 @@ struct settings_token {
     char *token_uri; /* Token=, RFC 7512, as written; NULL for sealed */
     enum settings_pin pin;
     char *pin_arg;
-    uint64_t timeout_ms; /* Timeout=, default 10 s */
-    unsigned sessions;   /* Sessions=, per process, default 2 */
-    unsigned processes;  /* Processes=, default 1 */
-    char **environment;  /* Environment=, "K=V", NULL-ended, may be NULL */
-    char *init_args;     /* InitArgs=, for pReserved; NULL: none */
-    char *key_prefix;    /* KeyPrefix=, default "acme-guardian" */
-    bool verify_all;     /* VerifySignatures=all (default rsa) */
-    char *directory;     /* Directory=: sealed keys, failed-PIN record */
-    char *helper_socket; /* HelperSocket=: a unit's socket; NULL: spawned */
+    uint64_t timeout_ms;   /* Timeout=, default 10 s */
+    unsigned sessions;     /* Sessions=, per process, default 2 */
+    unsigned processes;    /* Processes=, default 1 */
+    char **environment;    /* Environment=, "K=V", NULL-ended, may be NULL */
+    char *init_args;       /* InitArgs=, for pReserved; NULL: none */
+    char *key_prefix;      /* KeyPrefix=, default "acme-guardian" */
+    bool verify_all;       /* VerifySignatures=all (default rsa) */
+    char **system_calls;   /* SystemCalls=, names, NULL-ended, may be NULL */
+    bool all_system_calls; /* SystemCalls=all */
+    bool writable_code;    /* WritableCode= */
+    char *directory;       /* Directory=: sealed keys, failed-PIN record */
+    char *helper_socket;   /* HelperSocket=: a unit's socket; NULL: spawned */
 };
 
 /* [Lacme NAME] */

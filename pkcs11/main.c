@@ -16,6 +16,7 @@
 #include "base/settings.h"
 #include "base/turn-away.h"
 #include "pkcs11/connection.h"
+#include "pkcs11/fence.h"
 #include "pkcs11/init.h"
 #include "pkcs11/supervise.h"
 
@@ -128,6 +129,8 @@ static int run(const struct options *options)
                       options->name);
         return say_config(&why);
     }
+    if (fence_calls(token, &why))
+        return say(&why, EX_OSERR);
     r = connection_take(options->fd, &connection, &unseparated, &why);
     if (r == CONNECTION_E_NOBODY)
         return 0;

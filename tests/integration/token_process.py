@@ -132,6 +132,7 @@ def workers_hold_no_more_than_they_need(p):
         workers = children(h.process.pid)
         for pid in [h.process.pid, *workers]:
             equal(status_file(pid)["NoNewPrivs"], "1", "no_new_privs")
+            equal(status_file(pid)["Seccomp"], "2", "a filter")
             limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
             core = next(line.split()[4:6] for line in limits.splitlines()
                         if line.startswith("Max core file size"))
@@ -174,6 +175,79 @@ def write_env_module(p):
         }
     """ % (p.folder / "env"))
     return source
+
+
+# What a module may want, and what comes of it.
+TRIES = r"""
+    #define _GNU_SOURCE
+    #include <errno.h>
+    #include <sched.h>
+    #include <stdio.h>
+    #include <sys/mman.h>
+    #include <sys/ptrace.h>
+    #include <sys/socket.h>
+    #include <sys/wait.h>
+    #include <unistd.h>
+    static FILE *out;
+    static void say(const char *what, long r) {
+        fprintf(out, "%s %d\n", what, r < 0 ? errno : 0);
+    }
+    static long both(void) {
+        void *p = mmap(0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return p == MAP_FAILED ? -1 : 0;
+    }
+    static long run(void) {
+        int status = 1;
+        pid_t pid = fork();
+        if (pid == 0) {
+            execl("/bin/true", "true", NULL);
+            _exit(errno);
+        }
+        waitpid(pid, &status, 0);
+        errno = WEXITSTATUS(status);
+        return errno ? -1 : 0;
+    }
+    unsigned long C_GetFunctionList(void **list) {
+        out = fopen("OUT", "w");
+        say("inet", socket(AF_INET, SOCK_STREAM, 0));
+        say("packet", socket(AF_PACKET, SOCK_RAW, 0));
+        say("namespace", unshare(CLONE_NEWUTS));
+        say("program", run());
+        say("code", both());
+        fclose(out);
+        return 5;
+    }
+"""
+
+
+def tries(p, **settings):
+    out = p.folder / "tried"
+    (p.folder / "tries.c").write_text(TRIES.replace("OUT", str(out)))
+    p.run("cc", "-shared", "-fPIC", "-o", p.folder / "tries.so",
+          p.folder / "tries.c")
+    out.unlink(missing_ok=True)
+    with p.start(stderr=-3, Module=p.folder / "tries.so", **settings) as h:
+        h.status()
+    return {w: int(n) for w, n in map(str.split, out.read_text().splitlines())}
+
+
+def modules_make_the_calls_that_the_settings_allow(p):
+    ENOSYS = 38
+    refused = dict.fromkeys(("packet", "namespace", "program"), ENOSYS)
+    usual = tries(p)
+    if usual.pop("code") == 0:
+        raise Failed("writable code")
+    equal(usual, {"inet": 0, **refused}, "by default")
+    more = tries(p, SystemCalls="unshare execve")
+    equal((more["namespace"], more["program"], more["packet"]), (0, 0, ENOSYS),
+          "SystemCalls=unshare execve")
+    everything = tries(p, SystemCalls="all")
+    if everything.pop("code") == 0:
+        raise Failed("writable code")
+    equal(set(everything.values()), {0}, f"SystemCalls=all: {everything}")
+    equal(tries(p, WritableCode="yes"), {"inet": 0, **refused, "code": 0},
+          "WritableCode=yes")
 
 
 def swappable_secrets_are_refused(p):
@@ -377,6 +451,7 @@ TESTS = [what_is_no_request_ends_its_connection,
          requests_sent_early_are_answered, a_peer_that_is_gone_ends_it,
          workers_hold_no_more_than_they_need,
          the_environment_is_what_the_settings_say,
+         modules_make_the_calls_that_the_settings_allow,
          swappable_secrets_are_refused, the_command_line_is_checked,
          an_activated_socket_is_served, connections_given_up_are_passed_over,
          without_a_living_connection_it_ends,

@@ -120,7 +120,8 @@ static void test_token_section_is_read(void **state)
 
     put(d, "[Guardian]\nStateDirectory=/s\n[Token hsm]\nModule=/m.so\n"
            "Token=pkcs11:token=t1\nPin=file:/pin\nTimeout=500ms\n"
-           "Environment=A=1 B=2\nVerifySignatures=all\n[Deny]\n"
+           "Environment=A=1 B=2\nVerifySignatures=all\n"
+           "SystemCalls=ptrace io_uring_setup\nWritableCode=yes\n[Deny]\n"
            "Domain=a.example b.example\n[Lacme web]\nAccount=le\n");
     assert_int_equal(settings_load(d->path, &s, &e), 0);
     t = settings_token(s, "hsm");
@@ -131,6 +132,9 @@ static void test_token_section_is_read(void **state)
     assert_int_equal(t->timeout_ms, 500);
     assert_string_equal(t->environment[1], "B=2");
     assert_true(t->verify_all);
+    assert_string_equal(t->system_calls[1], "io_uring_setup");
+    assert_false(t->all_system_calls);
+    assert_true(t->writable_code);
     assert_string_equal(t->directory, "/s/token/hsm");
     assert_string_equal(s->deny_domains[1], "b.example");
     assert_string_equal(s->lacmes[0].account, "le");
@@ -154,6 +158,8 @@ static void test_bad_values_are_named(void **state)
         { "[Token hsm]\nPin=credential:../x\n", 2, "never the PIN itself" },
         { "[Token hsm]\nBackend=sealed\nKeyPrefix=a:b\n", 1, "KeyPrefix=" },
         { "[Token hsm]\nBackend=sealed\nEnvironment=A\n", 1, "Environment=" },
+        { "[Token hsm]\nSystemCalls=ptrace plaice\n", 1, "SystemCalls=" },
+        { "[Token hsm]\nWritableCode=some\n", 2, "WritableCode=" },
     };
     struct dir *d = *state;
 
