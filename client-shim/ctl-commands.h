@@ -35,7 +35,7 @@ int ctl_token_self_test(const struct ctl_context *c, const char *name,
 
 /* ctl-helper.c */
 #define CTL_HELPER_PATH_MAX 4200
-int ctl_helper_path(char *ret, size_t size) MUST_CHECK;
+int ctl_helper_path(char ret[static CTL_HELPER_PATH_MAX]) MUST_CHECK;
 extern const struct ctl_option ctl_helper_init_options[];
 int ctl_helper_run_init(struct ctl_context *c);
 int ctl_helper_run_reseal(struct ctl_context *c);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client-shim/ctl-commands.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,24 +16,27 @@
 
 /* In a build tree the helper stands beside our folder; installed, where meson
  * put it. */
-int ctl_helper_path(char *ret, size_t size)
+int ctl_helper_path(char ret[static CTL_HELPER_PATH_MAX])
 {
+    static const char installed[] = GUARDIAN_LIBEXECDIR "/" HELPER;
     char self[4096];
     char *slash;
     ssize_t n;
 
+    static_assert(sizeof(installed) <= CTL_HELPER_PATH_MAX, "room for it");
     n = readlink("/proc/self/exe", self, sizeof(self) - 1);
     if (n > 0) {
         self[n] = '\0';
         slash = strrchr(self, '/');
         if (slash) {
             *slash = '\0';
-            (void)snprintf(ret, size, "%s/../pkcs11/" HELPER, self);
+            (void)snprintf(ret, CTL_HELPER_PATH_MAX, "%s/../pkcs11/" HELPER,
+                           self);
             if (access(ret, X_OK) == 0)
                 return 0;
         }
     }
-    (void)snprintf(ret, size, "%s", GUARDIAN_LIBEXECDIR "/" HELPER);
+    memcpy(ret, installed, sizeof(installed));
     return access(ret, X_OK) == 0 ? 0 : -errno;
 }
 
@@ -42,7 +46,7 @@ static int run_helper(const struct ctl_context *c, const char *command,
     char path[CTL_HELPER_PATH_MAX];
     int r;
 
-    r = ctl_helper_path(path, sizeof(path));
+    r = ctl_helper_path(path);
     if (r)
         return ctl_fail_errno(r, path);
     if (no_recovery)

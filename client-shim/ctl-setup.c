@@ -77,7 +77,7 @@ static int look_around(struct setup *s)
         r = find_user(SETUP_TOKEN_USER, &s->helper);
     if (r)
         return r;
-    r = ctl_helper_path(helper, sizeof(helper));
+    r = ctl_helper_path(helper);
     if (r)
         return ctl_fail(CTL_EXIT_CONFIG,
                         "%s: %s: the package is installed "

@@ -365,7 +365,7 @@ static int run_helper(const struct setup *s, int passphrase, int pin,
     };
     int r;
 
-    r = ctl_helper_path(path, sizeof(path));
+    r = ctl_helper_path(path);
     if (r)
         return r;
     r = softhsm_folder(s, &folder);
