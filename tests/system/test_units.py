@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The units themselves: sockets stay whatever the services behind them do."""
 
+import contextlib
 import pathlib
 import sys
 import time
@@ -59,6 +60,26 @@ def drop_in(m, unit, text):
     else:
         m.run(["rm", "-f", path])
     m.systemctl("daemon-reload")
+
+
+@contextlib.contextmanager
+def without_credential(m):
+    """The credential's file is away meanwhile, and the token well after it."""
+    path = "/etc/credstore.encrypted/acme-guardian-hsm"
+    m.run(["mv", path, "/root/good"])
+    try:
+        yield pathlib.PurePath(path)
+    finally:
+        m.run(["mv", "/root/good", path])
+        m.systemctl("stop", f"{TOKEN}.service")
+        wait_token(m)
+
+
+def wait_failed(m, unit, status):
+    """Until its last start ended so: while the next is under way, systemd shows
+    neither the status of the last nor its own."""
+    m.wait_for(f"{unit} ends with {status}", lambda: state_of(
+        m, unit, "ExecMainStatus") == status)
 
 
 def starts(m, unit):
@@ -172,7 +193,7 @@ def test_a_bad_configuration_ends_it_and_not_the_sockets(m):
     again = starts(m, SERVICE) - before
     expect(1 <= again <= 7, f"not a start for each client: {again}")
     m.wait_for("the end", lambda: state_of(m, SERVICE) == "failed")
-    expect(state_of(m, SERVICE, "ExecMainStatus") == "78", "exit status")
+    wait_failed(m, SERVICE, "78")
     expect(any(f"{CONF}:1: unknown section" in e["MESSAGE"]
                for e in m.journal("-u", SERVICE, "-n", "50")), "file and line")
     m.write(CONF, GUARDIAN_CONF)
@@ -196,8 +217,7 @@ def test_a_helper_s_bad_configuration_ends_it_and_not_its_socket(m):
     before = starts(m, f"{TOKEN}.service")
     m.write(CONF, GUARDIAN_CONF.replace("[Token hsm]", "[Token usb]"))
     m.systemctl("stop", f"{TOKEN}.service")
-    m.wait_for("78", lambda: state_of(
-        m, f"{TOKEN}.service", "ExecMainStatus") == "78")
+    wait_failed(m, f"{TOKEN}.service", "78")
     time.sleep(5)
     again = starts(m, f"{TOKEN}.service") - before
     expect(again <= 4, f"not in a loop: {again}")
@@ -207,32 +227,25 @@ def test_a_helper_s_bad_configuration_ends_it_and_not_its_socket(m):
 
 
 def test_a_credential_that_does_not_decrypt_is_tried_again(m):
-    path = pathlib.PurePath("/etc/credstore.encrypted/acme-guardian-hsm")
-    m.run(["mv", path, "/root/good"])
-    m.run(f"tr 'A-Y' 'B-Z' < /root/good > {path}")
-    m.systemctl("stop", f"{TOKEN}.service")
-    m.wait_for("it fails", lambda: int(
-        state_of(m, f"{TOKEN}.service", "NRestarts")) >= 2)
-    failed = state_of(m, f"{TOKEN}.service", "ExecMainStatus")
-    expect(failed == "243", f"before the helper runs, not {failed}")
-    expect_sockets(m, f"{TOKEN}.socket")
-    said = m.wait_for("status says so", lambda: [
-        line for line in status(m) if line.startswith("hsm") and
-        "unreachable" in line], 90)
-    expect("journal of its unit" in said[0], said[0])
-    m.run(["mv", "/root/good", path])
-    wait_token(m)
+    with without_credential(m) as path:
+        m.run(f"tr 'A-Y' 'B-Z' < /root/good > {path}")
+        m.systemctl("stop", f"{TOKEN}.service")
+        m.wait_for("it is tried again", lambda: int(
+            state_of(m, f"{TOKEN}.service", "NRestarts")) >= 2)
+        # Before the helper runs.
+        wait_failed(m, f"{TOKEN}.service", "243")
+        expect_sockets(m, f"{TOKEN}.socket")
+        said = m.wait_for("status says so", lambda: [
+            line for line in status(m) if line.startswith("hsm") and
+            "unreachable" in line], 90)
+        expect("journal of its unit" in said[0], said[0])
 
 
 def test_no_credential_is_for_the_helper_to_tell(m):
-    path = "/etc/credstore.encrypted/acme-guardian-hsm"
-    m.run(["mv", path, "/root/good"])
-    m.systemctl("stop", f"{TOKEN}.service")
-    wait_token(m, "pin-missing")
-    expect(state_of(m, f"{TOKEN}.service") == "active", "the helper runs")
-    m.run(["mv", "/root/good", path])
-    m.systemctl("restart", f"{TOKEN}.service")
-    wait_token(m)
+    with without_credential(m):
+        m.systemctl("stop", f"{TOKEN}.service")
+        wait_token(m, "pin-missing")
+        expect(state_of(m, f"{TOKEN}.service") == "active", "the helper runs")
 
 
 def test_no_limit_takes_a_socket_down(m):
@@ -255,8 +268,10 @@ def test_what_is_stopped_with_its_sockets_stays_so(m):
     m.systemctl("stop", SERVICE, "acme-guardian-*.socket")
     expect(m.run(["test", "-e", f"{RUN}/client.sock"],
                  check=False).returncode == 1, "nothing to connect to")
+    # Not cut off while it logs in: TimeoutStopSec=.
     m.wait_for("the helper's end", lambda: state_of(
-        m, f"{TOKEN}.service") == "inactive")
+        m, f"{TOKEN}.service") == "inactive", 60)
+    expect(state_of(m, SERVICE) == "inactive", "and it was not called again")
     m.systemctl("start", SERVICE)
     expect_sockets(m, f"{TOKEN}.socket")
     wait_token(m)
