@@ -144,8 +144,9 @@ def bootstrap(tree, suite, packages):
     no_start = tree / "usr/sbin/policy-rc.d"
     no_start.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
     no_start.chmod(0o755)
-    hasty = tree / "etc/dpkg/dpkg.cfg.d/no-fsync"
-    hasty.write_text("force-unsafe-io\n", encoding="ascii")
+    # Nobody is asked about files that the host's configuration brought.
+    hasty = tree / "etc/dpkg/dpkg.cfg.d/hasty"
+    hasty.write_text("force-unsafe-io\nforce-confold\n", encoding="ascii")
     in_tree(tree, ["apt-get", "update"], env)
     in_tree(tree, ["apt-get", "-y", "dist-upgrade"], env)
     in_tree(tree, ["apt-get", "install", "-y", "--no-install-recommends",
