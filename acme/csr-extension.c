@@ -218,7 +218,8 @@ static int extension_list_oid(X509_EXTENSION *ext, struct csr *csr,
     return 0;
 }
 
-/* critical is DEFAULT FALSE; OpenSSL keeps a FALSE that was spelled out. */
+/* critical is DEFAULT FALSE; OpenSSL 3.0 keeps a FALSE that was spelled out,
+ * later versions fail to encode it as it came. */
 static int extension_check_critical(const X509_EXTENSION *ext,
                                     struct refusal *ret_refusal)
 {
@@ -235,8 +236,7 @@ static int extension_check_critical(const X509_EXTENSION *ext,
     same = i2d_X509_EXTENSION(usual, NULL) == i2d_X509_EXTENSION(ext, NULL);
     X509_EXTENSION_free(usual);
     if (!same)
-        return refuse(ret_refusal, REASON_BAD_EXTENSION,
-                      "critical spelled out");
+        return refuse(ret_refusal, REASON_BAD_DER, "critical spelled out");
     return 0;
 }
 

@@ -290,11 +290,11 @@ static void test_the_request_for_extensions_is_a_list(void **state)
         { V_ASN1_SEQUENCE,
           D("\x30\x10\x30\x0e\x06\x03\x55\x1d\x13\x01\x01\x00\x04\x04\x30"
             "\x02\x30\x00"),
-          "bad-extension" },
+          "bad-der" },
         { V_ASN1_SEQUENCE,
           D("\x30\x0e\x30\x0c\x06\x03\x55\x1d\x13\x01\x01\x00\x04\x02\x30"
             "\x00"),
-          "bad-extension" },
+          "bad-der" },
         { V_ASN1_SEQUENCE,
           D("\x30\x0e\x30\x0c\x06\x03\x55\x1d\x13\x01\x01\xff\x04\x02\x30"
             "\x00"),

@@ -381,11 +381,19 @@ static void test_signature_parameters(void **state)
 
 static void test_the_version(void **state)
 {
-    X509_REQ *req = req_new(test_key, "example.com", NULL, 0);
+    static const uint8_t version[] = { 0x02, 0x01, 0x00 };
+    CLEANUP_BUF struct buf der = { 0 };
+    struct csr csr = { 0 };
+    uint8_t *at;
 
     (void)state;
-    assert_int_equal(X509_REQ_set_version(req, 1), 1);
-    assert_outcome(outcome_of(req, test_key, "SHA256"), "bad-der", "v2");
+    req_finish(req_new(test_key, "example.com", NULL, 0), test_key, "SHA256",
+               &der);
+    /* OpenSSL makes no other. It is looked at before the signature. */
+    at = memmem(der.data, der.len, version, sizeof(version));
+    assert_non_null(at);
+    at[2] = 1;
+    assert_outcome(read_csr(buf_bytes(&der), &csr), "bad-der", "v2");
 }
 
 static void test_only_a_request_in_der(void **state)
