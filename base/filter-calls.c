@@ -166,6 +166,10 @@ const int filter_module[] = {
     CALL(arch_prctl), FILTER_END
 };
 
+/* Setting it needs a capability. */
+const int filter_clock[] = { CALL(adjtimex), CALL(clock_adjtime),
+                             CALL(clock_adjtime64), FILTER_END };
+
 const int filter_deadly[] = {
     /* other programs, and other processes' memory and descriptors */
     CALL(execve), CALL(execveat), CALL(ptrace), CALL(process_vm_readv),
@@ -189,8 +193,7 @@ const int filter_deadly[] = {
     CALL(finit_module), CALL(delete_module), CALL(kexec_load),
     CALL(kexec_file_load), CALL(iopl), CALL(ioperm), CALL(modify_ldt),
     CALL(personality), CALL(reboot), CALL(acct), CALL(lookup_dcookie),
-    CALL(clock_settime), CALL(clock_settime64), CALL(clock_adjtime),
-    CALL(clock_adjtime64), CALL(adjtimex), CALL(settimeofday), CALL(stime),
+    CALL(clock_settime), CALL(clock_settime64), CALL(settimeofday), CALL(stime),
     CALL(sethostname), CALL(setdomainname), CALL(syslog), FILTER_END
 };
 

@@ -25,6 +25,7 @@ extern const int filter_run[];     /* memory, time, open descriptors, the end */
 extern const int filter_files[];   /* by path */
 extern const int filter_sockets[]; /* of the families that are given */
 extern const int filter_children[]; /* fork, wait, kill, pipes */
+extern const int filter_clock[];    /* whether the clock is synchronised */
 extern const int filter_module[];   /* what PKCS#11 modules want besides */
 extern const int filter_deadly[];   /* into other processes, or the kernel */
 

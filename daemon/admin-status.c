@@ -109,6 +109,10 @@ static json_t *collect_warnings(const struct guardian *g)
     if (policy_accounts(g->policy, warn_unknown_account, &w))
         warn(warnings, "not all accounts that the policy names were looked up");
     warn_lacmes(warnings, g);
+    if (g->host.clock == HOST_CLOCK_BEFORE_BUILD)
+        warn(warnings, "%s", host_clock_text(g->host.clock));
+    for (size_t i = 0; g->host.directories && g->host.directories[i]; i++)
+        warn(warnings, "%s", g->host.directories[i]);
     return warnings;
 }
 
@@ -131,6 +135,9 @@ static json_t *collect_notes(const struct guardian *g)
     if (g->denied.n > 0)
         warn(notes, "%zu names are denied by operators: %s%s", g->denied.n,
              g->denied.items[0].name, g->denied.n > 1 ? ", ..." : "");
+    /* Not for ever a warning, where the hypervisor keeps the clock right. */
+    if (g->host.clock == HOST_CLOCK_UNSYNCHRONISED)
+        warn(notes, "%s", host_clock_text(g->host.clock));
     if (g->n_no_rule > 0)
         warn(notes, "%llu requests came from callers that no rule matches",
              (unsigned long long)g->n_no_rule);

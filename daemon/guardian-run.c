@@ -19,19 +19,36 @@
 /* Longer than a token's default Timeout= would only make systemd impatient. */
 #define STOP_MS 10000
 
+static const char *clock_status(enum host_clock c)
+{
+    switch (c) {
+    case HOST_CLOCK_UNSYNCHRONISED:
+        return ", clock not synchronised";
+    case HOST_CLOCK_BEFORE_BUILD:
+        return ", WRONG CLOCK";
+    case HOST_CLOCK_UNKNOWN:
+    case HOST_CLOCK_GOOD:
+        break;
+    }
+    return "";
+}
+
 void guardian_tell_status(const struct guardian *g)
 {
-    char text[256];
+    char text[384];
     size_t ok = 0;
 
     for (size_t i = 0; i < g->n_tokens; i++)
         ok += strcmp(token_state(g->tokens[i]), "ok") == 0;
     (void)snprintf(text, sizeof(text),
-                   "%zu accounts, %zu of %zu tokens ready, %zu rule sets%s%s",
+                   "%zu accounts, %zu of %zu tokens ready, %zu rule "
+                   "sets%s%s%s%s",
                    g->accounts.n, ok, g->n_tokens,
                    policy_set_n_rulesets(g->policy),
                    g->policy_error.text[0] ? ", POLICY NOT READ" : "",
-                   g->audit ? "" : ", NO AUDIT LOG: NOTHING IS SIGNED");
+                   g->audit ? "" : ", NO AUDIT LOG: NOTHING IS SIGNED",
+                   clock_status(g->host.clock),
+                   g->host.directories ? ", SOCKETS CAN BE REPLACED" : "");
     notify_status(text);
 }
 

@@ -238,6 +238,20 @@ static int guardian_load_policy(struct guardian *g)
     return 0;
 }
 
+static void on_host_change(void *userdata)
+{
+    guardian_tell_status(userdata);
+}
+
+static int guardian_look_at_host(struct guardian *g)
+{
+    for (size_t i = 0; i < g->settings->n_tokens; i++) {
+        if (g->settings->tokens[i].helper_socket)
+            host_look_at_socket(&g->host, g->settings->tokens[i].helper_socket);
+    }
+    return host_watch_clock(&g->host, g->event, on_host_change, g);
+}
+
 static int guardian_setup(struct guardian *g, struct errmsg *reterr)
 {
     int r;
@@ -257,6 +271,8 @@ static int guardian_setup(struct guardian *g, struct errmsg *reterr)
         r = guardian_make_servers(g);
     if (r == 0)
         r = listen_all(g, reterr);
+    if (r == 0)
+        r = guardian_look_at_host(g);
     for (size_t i = 0; r == 0 && i < g->n_tokens; i++)
         token_start(g->tokens[i]);
     return r;
@@ -306,6 +322,7 @@ struct guardian *guardian_free(struct guardian *g)
     denied_deinit(&g->denied);
     store_close(g->store);
     roles_deinit(&g->roles);
+    host_deinit(&g->host);
     sd_event_source_disable_unref(g->stop_timer);
     sd_event_unref(g->event);
     settings_free(g->settings);

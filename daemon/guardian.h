@@ -8,6 +8,7 @@
 #include "daemon/audit.h"
 #include "daemon/denied.h"
 #include "daemon/grant-limit.h"
+#include "daemon/host.h"
 #include "daemon/log-limit.h"
 #include "daemon/names.h"
 #include "daemon/roles.h"
@@ -40,6 +41,7 @@ struct guardian {
     struct roles roles;
     struct names names;
     int64_t since_s;
+    struct host host;
 
     struct store *store;
     struct suspend suspend;

@@ -80,9 +80,10 @@ int isolate_calls(struct errmsg *reterr)
 {
     /* The audit log's child confines itself further. */
     static const int narrower[] = { SYS_seccomp, FILTER_END };
-    static const int *const allowed[] = { filter_run,     filter_files,
-                                          filter_sockets, filter_children,
-                                          narrower,       NULL };
+    static const int *const allowed[] = {
+        filter_run, filter_files, filter_sockets, filter_children, filter_clock,
+        narrower,   NULL
+    };
     static const int families[] = { AF_UNIX };
 
     return filter_load(

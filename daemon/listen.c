@@ -65,6 +65,7 @@ static int listen_one(struct guardian *g, enum activation_kind kind, int fd,
 {
     const struct settings_lacme *lacme;
 
+    host_look_at_fd(&g->host, fd);
     switch (kind) {
     case ACTIVATION_CLIENT:
         return listen_client(g, fd, instance);

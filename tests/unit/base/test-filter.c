@@ -418,7 +418,8 @@ static void test_no_call_stands_on_two_lists(void **state)
 {
     static const int *const lists[] = { filter_run,     filter_files,
                                         filter_sockets, filter_children,
-                                        filter_module,  filter_deadly };
+                                        filter_module,  filter_clock,
+                                        filter_deadly };
 
     (void)state;
     for (size_t a = 0; a < ARRAY_LEN(lists); a++) {
