@@ -37,6 +37,11 @@ class Place:
     def ctl_json(self, *args, user=None):
         return json.loads(self.ctl("--json", *args, user=user).stdout)
 
+    def status(self):
+        """What guardianctl status says, whatever it thinks of it."""
+        return json.loads(self.ctl("--json", "status", check=False).stdout or
+                          "{}")
+
     def config(self, name, text):
         self.m.write(f"/etc/acme-guardian/guardian.conf.d/{name}.conf", text)
 
@@ -85,9 +90,8 @@ class Place:
 
     def wait_token(self, name="hsm", state="ok", seconds=60):
         def is_so():
-            status = json.loads(self.ctl("--json", "status",
-                                         check=False).stdout or "{}")
-            return state in [t["state"] for t in status.get("tokens", [])
+            return state in [t["state"]
+                             for t in self.status().get("tokens", [])
                              if t["name"] == name]
         self.m.wait_for(f"token {name} {state}", is_so, seconds)
 
