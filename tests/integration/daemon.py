@@ -154,11 +154,11 @@ Environment=SOFTHSM2_CONF={lab.dir}/softhsm/softhsm2.conf
         return [L.GUARDIAND, "--config", self.etc, "--token-helper",
                 L.TOKEN_HELPER]
 
-    def start(self, **env):
+    def start(self, pass_fds=(), **env):
         self.process = self.lab.start("guardiand", self.argv(), env={
             **{k: v for k, v in os.environ.items()
                if k.startswith(("ACME_GUARDIAN_TEST", "ASAN", "UBSAN", "MUTATE"))},
-            **env})
+            **env}, pass_fds=pass_fds)
         L.wait_for("the client socket", lambda: self.process.poll() is not None
                    or L.unix_open(self.admin))
         L.expect(self.process.poll() is None, "the daemon runs")
@@ -850,6 +850,27 @@ def test_configuration_that_cannot_be_read_ends_it():
         r = lab.run([L.GUARDIAND, "--version"])
         L.expect(r.stdout.startswith("acme-guardiand "), r.stdout)
         r = lab.run([L.GUARDIAND, "--help"])
+
+
+def test_it_confines_itself():
+    """Without a unit: what it was left with, and what it may do."""
+    with L.Lab("daemon") as lab:
+        left_open = lab.file("left-open", "")
+        fd = os.open(left_open, os.O_RDONLY)
+        g = Guardian(lab)
+        g.start(pass_fds=(fd,))
+        os.close(fd)
+        proc = pathlib.Path(f"/proc/{g.process.pid}")
+        status = (proc / "status").read_text()
+        for line in ("NoNewPrivs:\t1", "Seccomp:\t2"):
+            L.expect(line in status, f"{line}: {status}")
+        L.expect(os.stat(proc / "mem").st_uid == 0, "not dumpable")
+        fds = [os.readlink(p) for p in (proc / "fd").iterdir()]
+        L.expect(str(left_open) not in fds, f"no descriptor of others: {fds}")
+        for line in (proc / "maps").read_text().splitlines():
+            mode = line.split()[1]
+            L.expect(not ("w" in mode and "x" in mode), line)
+        L.expect(g.stop() == 0, "a clean stop")
 
 
 def test_a_newer_registry_is_not_touched():

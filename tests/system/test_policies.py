@@ -95,7 +95,9 @@ def test_a_first_connection_starts_the_daemon(m):
     m.systemctl("stop", "acme-guardian-token@hsm.service")
     check_service(m, "alice.service", "alice.example")
     for unit in (SERVICE, "acme-guardian-token@hsm.service"):
-        expect(m.systemctl("is-active", unit).stdout == "active\n", unit)
+        # Both serve before systemd has read that they are ready.
+        m.wait_for(f"{unit} is active", lambda u=unit: m.systemctl(
+            "is-active", u, check=False).stdout == "active\n")
 
 
 def test_each_service_gets_its_own_name_only(m):

@@ -48,6 +48,11 @@ def state_of(m, unit, what="ActiveState"):
     return m.systemctl("show", "-P", what, unit).stdout.strip()
 
 
+def wait_active(m, unit):
+    """It serves before systemd has read that it is ready."""
+    m.wait_for(f"{unit} is active", lambda: state_of(m, unit) == "active")
+
+
 def expect_sockets(m, *more):
     for unit in (*SOCKETS, *more):
         expect(state_of(m, unit) == "active", f"{unit} is active")
@@ -125,7 +130,7 @@ def test_the_first_client_starts_the_service(m):
     expect_sockets(m, f"{TOKEN}.socket")
     expect(state_of(m, SERVICE) == "inactive", "nothing runs yet")
     expect(ask(m) == "acme-guardiand", "the first connection is answered")
-    expect(state_of(m, SERVICE) == "active", "it runs")
+    wait_active(m, SERVICE)
     wait_token(m)
     told = state_of(m, SERVICE, "StatusText")
     expect("1 of 1 tokens ready" in told, told)
@@ -245,7 +250,7 @@ def test_no_credential_is_for_the_helper_to_tell(m):
     with without_credential(m):
         m.systemctl("stop", f"{TOKEN}.service")
         wait_token(m, "pin-missing")
-        expect(state_of(m, f"{TOKEN}.service") == "active", "the helper runs")
+        wait_active(m, f"{TOKEN}.service")
 
 
 def test_no_limit_takes_a_socket_down(m):
@@ -255,8 +260,12 @@ def test_no_limit_takes_a_socket_down(m):
         limit = state_of(m, unit, "TriggerLimitIntervalUSec")
         expect(limit == "0", f"{unit}: TriggerLimitIntervalSec={limit}")
     for unit in (SERVICE, f"{TOKEN}.service"):
-        limit = state_of(m, unit, "StartLimitIntervalUSec")
-        expect(limit == "0", f"{unit}: StartLimitIntervalSec={limit}")
+        for what, wanted in (("StartLimitIntervalUSec", "0"),
+                             ("Restart", "on-failure"), ("RestartUSec", "2s"),
+                             ("RestartPreventExitStatus", "78"),
+                             ("Type", "notify")):
+            is_so = state_of(m, unit, what)
+            expect(is_so == wanted, f"{unit}: {what}={is_so}")
 
 
 # ---- stopping --------------------------------------------------------------
