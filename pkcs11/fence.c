@@ -27,9 +27,14 @@ static const int *programs(const struct settings_token *token)
     return asks(token) ? exec : none;
 }
 
-static int fence_store(const struct settings_token *token, char *const *more,
+/* A worker that aborts does so by a call that the filter, loaded by its parent,
+ * would take for one to another process. */
+static char own_end[] = "tgkill";
+
+static int fence_store(const struct settings_token *token,
                        struct errmsg *reterr)
 {
+    char *const more[] = { own_end, NULL };
     static const int families[] = { AF_UNIX };
     const int *const allowed[] = { filter_run,      filter_files,
                                    filter_sockets,  filter_children,
@@ -70,15 +75,13 @@ static int fence_module(const struct settings_token *token, char *const *more,
         NULL, reterr);
 }
 
-/* A worker that aborts does so by a call that the filter, loaded by its parent,
- * would take for one to another process. */
-static char own_end[] = "tgkill";
-
 int fence_calls(const struct settings_token *token, struct errmsg *reterr)
 {
     CLEANUP_FREE char **more = NULL;
     size_t n = 0;
 
+    if (token->backend == SETTINGS_BACKEND_SEALED)
+        return fence_store(token, reterr);
     while (token->system_calls && token->system_calls[n])
         n++;
     more = calloc(n + 2, sizeof(*more));
@@ -89,7 +92,5 @@ int fence_calls(const struct settings_token *token, struct errmsg *reterr)
     more[0] = own_end;
     for (size_t i = 0; i < n; i++)
         more[i + 1] = token->system_calls[i];
-    return token->backend == SETTINGS_BACKEND_SEALED
-               ? fence_store(token, more, reterr)
-               : fence_module(token, more, reterr);
+    return fence_module(token, more, reterr);
 }
