@@ -251,7 +251,10 @@ static int answer_query(struct server *s, struct slot *slot)
         (rcode == DNS_RCODE_FORMERR || rcode == DNS_RCODE_NOTIMP)) {
         /* A server from before EDNS (RFC 6891 section 7). */
         slot->edns = false;
-        return start_query(s, slot);
+        r = start_query(s, slot);
+        if (r || e->state == DNS_EXCHANGE_RUNS)
+            return r;
+        return answer_failure(s, slot, e->status, e->text);
     }
     r = dns_message_read(buf_bytes(&e->got), slot->id, &s->out);
     return r ? r : reply(s);

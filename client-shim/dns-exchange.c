@@ -234,9 +234,12 @@ void dns_exchange_step(struct dns_exchange *e, short revents, int64_t now_ms)
         write_tcp(e);
     else if (revents)
         read_tcp(e);
-    else if (now_ms >= e->deadline_ms && e->tcp)
+    /* Also when something came: who sends without an end is not waited for. */
+    if (e->state != DNS_EXCHANGE_RUNS || now_ms < e->deadline_ms)
+        return;
+    if (e->tcp)
         fail(e, DNS_TIMEOUT, "");
-    else if (now_ms >= e->deadline_ms)
+    else
         next_try(e, now_ms);
 }
 
