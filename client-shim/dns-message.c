@@ -186,6 +186,9 @@ static int read_caa(struct reading *r, const ldns_rr *rr)
         strndup((const char *)ldns_rdf_data(tag) + 1, ldns_rdf_size(tag) - 1);
     if (!r->name)
         return -ENOMEM;
+    /* A NUL would end the copy: "issue\0x" is no "issue". */
+    if (strlen(r->name) != ldns_rdf_size(tag) - 1)
+        return -EBADMSG;
     for (char *p = r->name; *p; p++) {
         if (!isalnum((unsigned char)*p))
             return -EBADMSG;

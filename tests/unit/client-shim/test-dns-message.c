@@ -107,6 +107,32 @@ static void test_a_broken_record_makes_a_broken_answer(void **state)
     }
 }
 
+/* Behind the question: a CAA record, its tag cut by a NUL. */
+static void test_a_tag_with_a_nul_is_no_tag(void **state)
+{
+    static const uint8_t good[] = {
+        0xc0, 12, 1, 1, 0,   1,   0,   0,   0,   9,
+        0,    8,  0, 5, 'i', 's', 's', 'u', 'e', ';'
+    };
+    static const uint8_t bad[] = { 0xc0, 12,  1,   1,  0,   1,  0,   0,
+                                   0,    9,   0,   10, 0,   7,  'i', 's',
+                                   's',  'u', 'e', 0,  'x', ';' };
+    const struct bytes records[] = { { good, sizeof(good) },
+                                     { bad, sizeof(bad) } };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(records); i++) {
+        CLEANUP_BUF struct buf b = { 0 };
+
+        assert_int_equal(dns_message_put_query(&query, 1, false, &b), 0);
+        b.data[2] |= 0x80;
+        b.data[7] = 1;
+        assert_int_equal(buf_append(&b, records[i].data, records[i].len), 0);
+        assert_int_equal(status_of(buf_bytes(&b)),
+                         i == 0 ? DNS_OK : DNS_MALFORMED);
+    }
+}
+
 /* An update and the answer that a server with the same key gives. */
 struct signing {
     struct secret *key;
@@ -280,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_only_answers_to_this_question_count),
         cmocka_unit_test(test_names_that_cannot_be),
         cmocka_unit_test(test_a_broken_record_makes_a_broken_answer),
+        cmocka_unit_test(test_a_tag_with_a_nul_is_no_tag),
         cmocka_unit_test_setup_teardown(test_a_yes_that_is_signed_counts,
                                         signing_new, signing_free),
         cmocka_unit_test_setup_teardown(test_a_yes_with_any_flaw_is_no_yes,
