@@ -38,6 +38,14 @@ static bool begins_with(struct bytes text, struct bytes start)
                        start.len) == 0;
 }
 
+/* In @start, or where its last slash is all that lacks: "/acct?id=1". */
+static bool lies_in(struct bytes path, struct bytes start)
+{
+    if (start.len > 1 && path.len == start.len - 1)
+        start.len--;
+    return begins_with(path, start);
+}
+
 int authorization_url_check(const char *url, const struct acme_account *a,
                             struct refusal *ret_refusal)
 {
@@ -53,7 +61,7 @@ int authorization_url_check(const char *url, const struct acme_account *a,
             return refuse(ret_refusal, REASON_URL_PAYLOAD_MISMATCH,
                           "%s is no authorization", url);
     }
-    if (begins_with(path_of(url), neighbours(a->account_url)))
+    if (lies_in(path_of(url), neighbours(a->account_url)))
         return refuse(ret_refusal, REASON_URL_PAYLOAD_MISMATCH,
                       "%s could be read as an account", url);
     return 0;

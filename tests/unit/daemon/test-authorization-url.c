@@ -41,6 +41,7 @@ static void test_authorizations_as_cas_name_them(void **state)
         { CA "/my-account/1a", CA "/authZ/x_y-z" },        /* Pebble */
         { CA "/acme/p/account/Ab", CA "/acme/p/authz/Cd" },
         { CA "/acct?id=1", CA "/authz?id=1" },
+        { CA "/acme/acct/123", CA "/acme/acc" },
     };
 
     (void)state;
@@ -57,7 +58,8 @@ static void test_what_could_be_the_account_does_not_pass(void **state)
         CA "/acme/acct/0123",       CA "/acme/acct/+123",
         CA "/acme/acct/123/orders", CA "/acme/acct/123?x=1",
         CA "/acme/ACCT/123",        CA "/ACME/acct/124",
-        CA "/acme/acct/",
+        CA "/acme/acct/",           CA "/acme/acct",
+        CA "/acme/Acct?id=123",
     };
 
     (void)state;
