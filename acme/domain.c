@@ -2,6 +2,7 @@
 #include "acme/domain.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <idn2.h>
@@ -38,24 +39,41 @@ static size_t domain_char_len(const char *text)
  * none: a soft hyphen into nothing, a letter in a circle into the letter, the
  * capital sharp s into "ss" (which a reader with newer tables does not do).
  */
+static int domain_check_char(const char *text, size_t len, const char *around,
+                             struct refusal *ret_refusal)
+{
+    CLEANUP_FREE char *mapped = NULL;
+    char label[8];
+    int r;
+
+    (void)snprintf(label, sizeof(label), "%s%.*s%s", around, (int)len, text,
+                   around);
+    r = domain_lookup(label, &mapped);
+    if (r == IDN2_MALLOC)
+        return -ENOMEM;
+    /* One that may not stand so is judged by its place in the name. */
+    if (r != IDN2_OK || strncmp(mapped, "xn--", 4) == 0)
+        return 0;
+    return refuse(ret_refusal, REASON_BAD_DNS_NAME,
+                  "a character that stands for \"%.*s\"",
+                  (int)(strlen(mapped) - 2 * strlen(around)),
+                  mapped + strlen(around));
+}
+
 static int domain_check_disguise(const char *text, struct refusal *ret_refusal)
 {
     for (size_t len; *text; text += len) {
-        CLEANUP_FREE char *mapped = NULL;
-        char one[5] = "";
         int r;
 
         len = domain_char_len(text);
         if (len == 1)
             continue;
-        memcpy(one, text, len);
-        r = domain_lookup(one, &mapped);
-        if (r == IDN2_MALLOC)
-            return -ENOMEM;
-        /* One that may not stand alone is judged by its place in the name. */
-        if (r == IDN2_OK && strncmp(mapped, "xn--", 4) != 0)
-            return refuse(ret_refusal, REASON_BAD_DNS_NAME,
-                          "a character that stands for \"%s\"", mapped);
+        r = domain_check_char(text, len, "", ret_refusal);
+        /* A wide hyphen may not stand alone, but between letters. */
+        if (!r)
+            r = domain_check_char(text, len, "a", ret_refusal);
+        if (r)
+            return r;
     }
     return 0;
 }

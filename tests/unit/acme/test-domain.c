@@ -108,6 +108,12 @@ static void test_refused(void **state)
           "stands for \"g\"" },
         { "\xef\xac\x81.com", "stands for \"fi\"" },
         { "\xef\xbd\x81.com", "stands for \"a\"" },
+        { "my\xef\xbc\x8d"
+          "bank.com",
+          "stands for \"-\"" },
+        { "my\xef\xb9\xa3"
+          "bank.com",
+          "stands for \"-\"" },
         { "b\xc3\xbc"
           "cher\xe3\x80\x82"
           "de",
