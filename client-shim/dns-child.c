@@ -104,7 +104,9 @@ int dns_child_start(const struct dns_child_options *options,
     c->packet = malloc(DNS_ANSWER_MAX + 1024);
     if (!c->packet)
         return -ENOMEM;
-    r = fork_child(c);
+    r = net_confine_starter();
+    if (r == 0)
+        r = fork_child(c);
     if (r)
         return r;
     *ret = TAKE_PTR(c);

@@ -104,7 +104,9 @@ int net_child_start(const struct net_http_options *options,
     if (!n)
         return -ENOMEM;
     *n = (struct net_child){ .fd = -1, .timeout_s = options->timeout_s };
-    r = fork_child(options, &n->fd, &n->pid);
+    r = net_confine_starter();
+    if (r == 0)
+        r = fork_child(options, &n->fd, &n->pid);
     if (r)
         return r;
     *ret = TAKE_PTR(n);

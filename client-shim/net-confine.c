@@ -13,6 +13,11 @@
 /* Never matches a rule and never has a role (design section 8). */
 #define UID_NOBODY 65534
 
+int net_confine_starter(void)
+{
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
+}
+
 static int confine_fds(int fd)
 {
     int null;
@@ -56,11 +61,19 @@ static int confine_calls(scmp_filter_ctx filter)
         SCMP_SYS(pidfd_getfd),
         SCMP_SYS(io_uring_setup),
         SCMP_SYS(kill),
+        SCMP_SYS(tkill),
+        SCMP_SYS(rt_sigqueueinfo),
+        SCMP_SYS(rt_tgsigqueueinfo),
+        SCMP_SYS(pidfd_send_signal),
     };
     int r;
 
     r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket),
                          1, SCMP_A0(SCMP_CMP_MASKED_EQ, 0xffffffffU, AF_UNIX));
+    /* What abort(3) and threads need: signals to itself. */
+    if (r == 0)
+        r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(tgkill), 1,
+                             SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid()));
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(forbidden); i++)
         r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), forbidden[i], 0);
     return r ? r : seccomp_load(filter);
