@@ -116,7 +116,7 @@ static bool wait_for(pid_t pid)
     while (r < 0 && errno == EINTR);
     if (r != 0)
         return true;
-    (void)kill(pid, SIGKILL);
+    (void)kill(-pid, SIGKILL); /* and what it started, in its session */
     return false;
 }
 
@@ -162,6 +162,7 @@ int publish_hook_run(struct publish_change *c)
     struct run_program p = { .path = c->zone->hook,
                              .argv = argv,
                              .env = env,
+                             .session = true,
                              .in = -1,
                              .out = -1,
                              .extra = -1 };

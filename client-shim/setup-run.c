@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdnoreturn.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -62,8 +63,13 @@ static noreturn void child(const struct run_program *p)
 {
     int r = arrange_fds(p);
 
+    if (r == 0 && p->session && setsid() < 0)
+        r = -errno;
     if (r == 0)
         r = become(p);
+    /* A change of ids resets it. */
+    if (r == 0 && p->session && prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
+        r = -errno;
     if (r == 0 && p->folder && mkdir(p->folder, 0700) < 0 && errno != EEXIST)
         r = -errno;
     if (r == 0) {

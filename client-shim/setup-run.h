@@ -21,6 +21,9 @@ struct run_program {
     bool as_user;
     uid_t uid;
     gid_t gid, group;
+    /* A session of its own: no hand on our terminal, which another user's
+     * program could type into. It gets SIGTERM when we end. */
+    bool session;
     const char *folder; /* made first, as that user, 0700; NULL: none */
 };
 #define RUN_EXTRA_FD 3

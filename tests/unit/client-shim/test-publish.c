@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client-shim/publish.h"
 
+#include <fcntl.h>
+#include <pwd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
+
+#include "client-shim/publish-hook.h"
 
 #define OWNER "_validation-persist.example.test"
 #define ALIAS "example.test.persist.test"
@@ -263,6 +268,32 @@ static void test_lines(void **state)
     assert_string_equal(buf_str(&b), "grant k1 name " OWNER ". TXT;");
 }
 
+/* Its user is not ours: with our terminal it could type what we run next. */
+static void test_a_hook_has_a_session_of_its_own(void **state)
+{
+    static const char script[] = "#!/bin/sh\n"
+                                 "read -r _ _ _ _ _ session _ </proc/$$/stat\n"
+                                 "[ \"$session\" = $$ ]\n";
+    char path[] = "/tmp/test-hook-XXXXXX";
+    struct passwd *us = getpwuid(geteuid());
+    CLEANUP_FD int fd = mkostemp(path, O_CLOEXEC);
+    struct zone zone = { .name = "example.test", .hook = path };
+    struct publish_change c = { .zone = &zone, .owner = "_a.example.test" };
+
+    (void)state;
+    assert_non_null(us);
+    zone.hook_user = us->pw_name;
+    assert_int_equal(write(fd, script, strlen(script)), strlen(script));
+    assert_int_equal(fchmod(fd, 0700), 0);
+    close(TAKE_FD(fd)); /* a file open for writing is not run */
+    assert_int_equal(buf_append_str(&c.value, "x"), 0);
+    assert_int_equal(publish_hook_run(&c), 0);
+    assert_int_equal(unlink(path), 0);
+    print_message("%s\n", c.text);
+    assert_int_equal(c.state, PUBLISH_DONE);
+    buf_deinit(&c.value);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_an_alias_must_lead_there),
         cmocka_unit_test(test_a_domain_without_room_is_refused),
         cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_a_hook_has_a_session_of_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
