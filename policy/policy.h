@@ -170,3 +170,17 @@ typedef int (*policy_lint_fn)(const char *file, unsigned line,
                               const char *warning, void *userdata);
 int policy_lint(const struct policy_set *set, policy_lint_fn fn,
                 void *userdata) MUST_CHECK;
+
+/**
+ * policy_about() - every name in a rule set that reaches @name or below it
+ *
+ * @fn gets the key ("Domain", "Subdomains", "Wildcard") and the name as the
+ * file has it: the name itself, one below it, one above it whose subdomains or
+ * wildcard it is. [Deny] is not looked at. Return: 0; what @fn returned;
+ * -ENOMEM.
+ */
+typedef int (*policy_about_fn)(const struct policy_ruleset *rule,
+                               const char *key, const char *name,
+                               void *userdata);
+int policy_about(const struct policy_set *set, const char *name,
+                 policy_about_fn fn, void *userdata) MUST_CHECK;
