@@ -19,6 +19,20 @@ int ctl_records_run_render(struct ctl_context *c);
 
 int ctl_records_run_show(struct ctl_context *c);
 
+extern const struct ctl_option ctl_records_publish_options[];
+int ctl_records_run_publish(struct ctl_context *c);
+
+extern const struct ctl_option ctl_records_check_options[];
+int ctl_records_run_check(struct ctl_context *c);
+
+extern const struct ctl_option ctl_records_audit_options[];
+int ctl_records_run_audit(struct ctl_context *c);
+
+extern const struct ctl_option ctl_records_revoke_options[];
+int ctl_records_run_revoke(struct ctl_context *c);
+
+int ctl_records_run_handover(struct ctl_context *c);
+
 /* ctl_records_name() - a domain, or an issuer's name, of the command line. */
 int ctl_records_name(const char *text,
                      char ret[static DNS_NAME_MAX + 1]) MUST_CHECK;

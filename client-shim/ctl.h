@@ -16,6 +16,7 @@ enum ctl_exit {
     CTL_EXIT_DONE = 0, /* yes, done */
     CTL_EXIT_NO = 1,   /* no, denied, found something */
     CTL_EXIT_MALFORMED = 2,
+    CTL_EXIT_UNKNOWN = 3, /* found nothing, but not everything could be seen */
     CTL_EXIT_USAGE = 64,
     CTL_EXIT_UNAVAILABLE = 69,
     CTL_EXIT_TRY_AGAIN = 75,
