@@ -18,10 +18,13 @@ import tempfile
 # acme-guardiand(8) and acme-guardian-token(8) state what they are below.
 DAEMON_AT_MOST = 0.9
 TOKEN_AT_MOST = 0.9
+CHECK_AT_MOST = 1.5
 
 DAEMON = "acme-guardian.service"
 TOKEN = "acme-guardian-token@hsm.service"
-UNITS = (DAEMON, TOKEN, "acme-guardian-client.socket",
+CHECK = "acme-guardian-check.service"
+UNITS = (DAEMON, TOKEN, CHECK, "acme-guardian-check.timer",
+         "acme-guardian-client.socket",
          "acme-guardian-client@web.socket", "acme-guardian-admin.socket",
          "acme-guardian-lacme@le.socket", "acme-guardian-token@hsm.socket")
 ENVIRONMENT = dict(os.environ, LC_ALL="C.UTF-8", SYSTEMD_COLORS="0",
@@ -116,7 +119,7 @@ def test_what_the_units_name_is_installed(root):
     for path in root.units.glob("acme-guardian*"):
         for line in path.read_text(encoding="utf-8").splitlines():
             key, _, value = line.partition("=")
-            if key in ("ExecStart", "ExecReload"):
+            if key in ("ExecStart", "ExecReload", "ExecStopPost"):
                 program = value.lstrip("!").split()[0]
                 expect(os.access(f"{root.path}{program}", os.X_OK),
                        f"{path.name}: {program}")
@@ -149,6 +152,22 @@ def test_the_token_helpers_sandbox(root):
     figure, open_points = root.exposure(TOKEN)
     print(f"# {TOKEN}: {figure} ({', '.join(open_points)})")
     expect(figure <= TOKEN_AT_MOST, f"more than {TOKEN_AT_MOST}")
+
+
+def test_the_check_s_sandbox(root):
+    """It has the network, which is the most of its figure."""
+    figure, open_points = root.exposure(CHECK)
+    print(f"# {CHECK}: {figure} ({', '.join(open_points)})")
+    expect(figure <= CHECK_AT_MOST, f"more than {CHECK_AT_MOST}")
+
+
+def test_findings_fail_the_check(root):
+    """No exit status but 0 is success, so that OnFailure= works."""
+    text = (root.units / CHECK).read_text(encoding="utf-8")
+    expect("SuccessExitStatus" not in text and
+           not re.search(r"^Exec\w+=[-!+]", text, re.M), text)
+    expect(re.search("^ExecStart=.*records check$", text, re.M) and
+           re.search("^ExecStopPost=.*records audit$", text, re.M), text)
 
 
 def test_a_threshold_can_be_missed(root):
@@ -214,6 +233,8 @@ TESTS = (
     test_the_manual_pages_named_are_there,
     test_the_daemon_s_sandbox,
     test_the_token_helpers_sandbox,
+    test_the_check_s_sandbox,
+    test_findings_fail_the_check,
     test_a_threshold_can_be_missed,
     test_the_examples,
     test_users_and_groups,
