@@ -994,6 +994,14 @@ def test_killing_the_helper_under_load_loses_no_request(g):
         L.expect(out.strip() == "done", f"no errors, not {out}")
 
 
+def has_files(pid):
+    """It has not ended, and may still answer."""
+    try:
+        return bool(os.listdir(f"/proc/{pid}/fd"))
+    except FileNotFoundError:
+        return False
+
+
 @with_guardian()
 def test_a_helper_that_is_back_signs_only_after_a_look_at_its_keys(g):
     prefix = g.account["keyLabel"].rsplit(":", 1)[0]
@@ -1003,7 +1011,11 @@ def test_a_helper_that_is_back_signs_only_after_a_look_at_its_keys(g):
               env=g.env)
     error, _ = g.sign_input(CLIENT, g.order("example.com"))
     L.expect(not error, "nobody has looked at it so far")
-    os.kill(helper_of(g), signal.SIGKILL)
+    helper = helper_of(g)
+    ended = [helper, *L.descendants(helper)]
+    os.kill(helper, signal.SIGKILL)
+    # Its workers answer until they have noticed.
+    L.wait_for("their end", lambda: not any(has_files(p) for p in ended))
     expect_error(g.sign_input(CLIENT, g.order("www.example.com")),
                  "AccountNotReady", state="needs-resolve")
 

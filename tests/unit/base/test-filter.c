@@ -339,7 +339,7 @@ static const struct {
     { "a name", &confined, try_name, WORKS, false },
     { "no other prctl", &confined, try_keep_capabilities, REFUSED, true },
     { "no priority", &confined, try_nice, REFUSED, false },
-    { "a narrower child", &confined, try_less, WORKS, false },
+    { "a narrower child", &confined, try_less, WORKS, true },
     { "not where nobody said so", &module, try_less, REFUSED, true },
     { "a module's network", &module, try_inet, WORKS, false },
     { "its list of addresses", &module, try_route, WORKS, false },
