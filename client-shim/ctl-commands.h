@@ -13,6 +13,7 @@ extern const struct ctl_command ctl_account_commands[];
 extern const struct ctl_command ctl_issue_commands[];
 extern const struct ctl_command ctl_sign_commands[];
 extern const struct ctl_command ctl_state_commands[];
+extern const struct ctl_command ctl_names_commands[];
 extern const struct ctl_command ctl_audit_commands[];
 extern const struct ctl_command ctl_policy_commands[];
 extern const struct ctl_command ctl_records_commands[];
