@@ -130,17 +130,33 @@ static bool still_there(const struct issue_file *f, int fd)
            opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
-/* Nobody else's file, and no second name of one that is in use. */
-static int check_own(int fd)
+/* A run of root's may have given it to the owner of the file in place already.
+ * A key has none in place yet, and is nobody's but ours. */
+static bool is_given(const struct issue_file *f, const struct stat *st)
+{
+    struct stat old;
+
+    return geteuid() == 0 && !f->exclusive &&
+           fstatat(f->dir_fd, f->name, &old, AT_SYMLINK_NOFOLLOW) == 0 &&
+           old.st_uid == st->st_uid;
+}
+
+/* No second name of a file that is in use, and nobody else's file: who made it
+ * may hold it open still, and would read what is written to it. */
+static int check_own(const struct issue_file *f, int fd, struct errmsg *reterr)
 {
     struct stat st;
 
     if (fstat(fd, &st) < 0)
-        return -errno;
-    return S_ISREG(st.st_mode) && st.st_nlink == 1 &&
-                   (st.st_uid == geteuid() || geteuid() == 0)
-               ? 0
-               : -EPERM;
+        return fail(f, -errno, reterr);
+    if (S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+        (st.st_uid == geteuid() || is_given(f, &st)))
+        return 0;
+    errmsg_set(reterr,
+               "%s: %s beside it is another user's, or has a second name: "
+               "remove it",
+               f->path, f->temporary);
+    return -EPERM;
 }
 
 static int open_locked(struct issue_file *f, int flags, struct errmsg *reterr)
@@ -157,9 +173,9 @@ static int open_locked(struct issue_file *f, int flags, struct errmsg *reterr)
             break;
         if (!still_there(f, fd))
             continue;
-        r = check_own(fd);
+        r = check_own(f, fd, reterr);
         if (r)
-            return fail(f, r, reterr);
+            return r;
         f->fd = TAKE_FD(fd);
         return 0;
     }

@@ -12,11 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "../daemon/tmp-dir.h"
 #include "client-shim/issue-file.h"
 
 #define PENDING ".chain.pem.guardianctl-new"
+#define OTHER 65534
 
 static void put(struct tmp_dir *d, const char *name, const char *text,
                 mode_t mode)
@@ -158,6 +160,32 @@ static void test_a_second_name_of_a_file_is_not_written_to(void **state)
     expect(d, "precious", "precious", 0600);
 }
 
+/* Who made it can hold it open, and read the key that root writes to it. */
+static void test_another_user_s_beginning_is_not_written_to(void **state)
+{
+    struct tmp_dir *d = *state;
+    CLEANUP_ISSUE_FILE struct issue_file f = { .dir_fd = -1, .fd = -1 };
+    struct errmsg err = { 0 };
+
+    if (geteuid() != 0)
+        skip();
+    put(d, PENDING, "planted", 0600);
+    assert_int_equal(chown(tmp_dir_file(d, PENDING), OTHER, OTHER), 0);
+    f = found(d, "chain.pem");
+    assert_int_equal(issue_file_prepare(&f, 0600, &err), -EPERM);
+    assert_non_null(strstr(err.text, "another user's"));
+    assert_int_equal(issue_file_resume(&f, &err), -EPERM);
+    expect(d, PENDING, "planted", 0600);
+    /* The file in place is that user's: a killed run had given it away. */
+    put(d, "chain.pem", "old", 0640);
+    assert_int_equal(chown(tmp_dir_file(d, "chain.pem"), OTHER, OTHER), 0);
+    f.exclusive = true;
+    assert_int_equal(issue_file_prepare(&f, 0600, &err), -EPERM);
+    f.exclusive = false;
+    replace(&f, "new");
+    expect(d, "chain.pem", "new", 0640);
+}
+
 static void test_exclusive_is_never_over_another(void **state)
 {
     struct tmp_dir *d = *state;
@@ -228,6 +256,7 @@ int main(void)
         TEST(test_two_runs_do_not_meet),
         TEST(test_what_a_killed_run_left_is_taken_over),
         TEST(test_a_second_name_of_a_file_is_not_written_to),
+        TEST(test_another_user_s_beginning_is_not_written_to),
         TEST(test_exclusive_is_never_over_another),
         TEST(test_a_link_is_followed),
         TEST(test_what_is_no_plain_file_is_refused),
