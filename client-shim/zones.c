@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client-shim/zones.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/array.h"
-#include "base/trusted.h"
+#include "base/config-dir.h"
 #include "client-shim/credential.h"
 #include "client-shim/zones-read.h"
 
 #define OWNER_LABEL "_validation-persist"
-#define ZONE_SUFFIX ".zone"
 
 struct zones *zones_free(struct zones *z)
 {
@@ -25,12 +22,6 @@ struct zones *zones_free(struct zones *z)
     free(z->items);
     free(z);
     return NULL;
-}
-
-static int cannot_open(const char *path, int error, struct errmsg *reterr)
-{
-    errmsg_set_at(reterr, path, 0, "cannot be opened: %s", strerror(error));
-    return -error;
 }
 
 /* Where the zone of that name is, or would be. */
@@ -97,8 +88,8 @@ static int add_section(struct zones *z, const struct config_section *s,
     return r;
 }
 
-static int add_config(struct zones *z, const struct config *config,
-                      const char *file, const char *stem, struct errmsg *reterr)
+static int add_config(const struct config *config, const char *file,
+                      const char *stem, void *userdata, struct errmsg *reterr)
 {
     if (config_n_sections(config) != 1) {
         errmsg_set_at(
@@ -107,7 +98,7 @@ static int add_config(struct zones *z, const struct config *config,
             "a zone's file has one section [Zone]");
         return CONFIG_E_INVALID;
     }
-    return add_section(z, config_section(config, 0), stem, reterr);
+    return add_section(userdata, config_section(config, 0), stem, reterr);
 }
 
 int zones_parse(struct zones *z, struct bytes text, const char *file,
@@ -116,89 +107,20 @@ int zones_parse(struct zones *z, struct bytes text, const char *file,
     CLEANUP_CONFIG struct config *config = NULL;
     int r = config_parse(text, file, zones_schema, &config, reterr);
 
-    return r ? r : add_config(z, config, file, stem, reterr);
-}
-
-static int open_checked(int dir_fd, const char *name, const char *path,
-                        mode_t type, int *ret_fd, struct errmsg *reterr)
-{
-    const struct trusted_rule rule = { .type = type, .owner = "root" };
-    CLEANUP_FD int fd = -1;
-    struct stat st;
-
-    /* O_NONBLOCK: a FIFO is refused below, not waited for. */
-    fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return cannot_open(path, errno, reterr);
-    if (trusted_check(&st, path, &rule, reterr))
-        return CONFIG_E_INVALID;
-    *ret_fd = TAKE_FD(fd);
-    return 0;
-}
-
-static int add_file(struct zones *z, int dir_fd, const char *dir,
-                    const char *name, struct errmsg *reterr)
-{
-    CLEANUP_CONFIG struct config *config = NULL;
-    CLEANUP_FREE char *stem = strndup(name, strlen(name) - strlen(ZONE_SUFFIX));
-    CLEANUP_BUF struct buf path = { 0 };
-    CLEANUP_FD int fd = -1;
-    int r = buf_printf(&path, "%s/%s", dir, name);
-
-    if (r || !stem)
-        return -ENOMEM;
-    r = open_checked(dir_fd, name, buf_str(&path), S_IFREG, &fd, reterr);
-    if (r == 0)
-        r = config_read(fd, buf_str(&path), zones_schema, &config, reterr);
-    return r ? r : add_config(z, config, buf_str(&path), stem, reterr);
-}
-
-static int is_zone(const struct dirent *e)
-{
-    size_t n = strlen(e->d_name);
-
-    return e->d_name[0] != '.' && n > strlen(ZONE_SUFFIX) &&
-           strcmp(e->d_name + n - strlen(ZONE_SUFFIX), ZONE_SUFFIX) == 0;
-}
-
-/* By octets, whatever the locale: messages are the same everywhere. */
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static int add_directory(struct zones *z, int fd, const char *dir,
-                         struct errmsg *reterr)
-{
-    struct dirent **names = NULL;
-    int n = scandirat(fd, ".", &names, is_zone, by_name);
-    int r = 0;
-
-    if (n < 0)
-        return cannot_open(dir, errno, reterr);
-    for (int i = 0; i < n; i++) {
-        if (r == 0)
-            r = add_file(z, fd, dir, names[i]->d_name, reterr);
-        free(names[i]);
-    }
-    free(names);
-    return r;
+    return r ? r : add_config(config, file, stem, z, reterr);
 }
 
 int zones_load(const char *dir, struct zones **ret, struct errmsg *reterr)
 {
+    const struct config_dir d = { .path = dir,
+                                  .suffix = ".zone",
+                                  .schema = zones_schema };
     CLEANUP_ZONES struct zones *z = calloc(1, sizeof(*z));
-    CLEANUP_FD int fd = -1;
     int r;
 
     if (!z)
         return -ENOMEM;
-    r = open_checked(AT_FDCWD, dir, dir, S_IFDIR, &fd, reterr);
-    if (r == 0)
-        r = add_directory(z, fd, dir, reterr);
-    /* No directory: no zones. A file that vanished is an error. */
-    if (r == -ENOENT && fd < 0)
-        r = 0;
+    r = config_dir_each(&d, add_config, z, reterr);
     if (r)
         return r;
     *ret = TAKE_PTR(z);
