@@ -123,6 +123,21 @@ static int set_all(CURL *easy, const struct net_http_options *options,
     return r;
 }
 
+/* What is compared or fetched: no octet of it is changed, only refused. */
+static bool take_exact(char *to, size_t max, const char *from)
+{
+    size_t n = strlen(from);
+
+    if (n > max)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (from[i] < 0x20 || from[i] > 0x7e)
+            return false;
+    }
+    memcpy(to, from, n + 1);
+    return true;
+}
+
 /*
  * A header of the last response. Twice with two values is an answer that two
  * readers take differently.
@@ -134,13 +149,13 @@ static bool take_header(CURL *easy, const char *name, struct net_answer *a,
 
     if (curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &h) != CURLHE_OK)
         return true;
-    if (h->amount != 1 || strlen(h->value) > max) {
-        net_answer_fail(a, NET_RESULT_BAD_ANSWER,
-                        "the header %s is there twice or too long", name);
-        return false;
-    }
-    net_text(to, max, h->value, strlen(h->value));
-    return true;
+    if (h->amount == 1 && take_exact(to, max, h->value))
+        return true;
+    net_answer_fail(a, NET_RESULT_BAD_ANSWER,
+                    "the header %s is there twice, too long, or not printable "
+                    "ASCII",
+                    name);
+    return false;
 }
 
 /* Of a header that only helps: the last line counts, none is no matter. */
@@ -192,17 +207,15 @@ static bool take_link(struct bytes url, void *userdata)
     CLEANUP(curl_text_free) char *whole = NULL;
     CLEANUP(url_free) CURLU *u = curl_url();
     CLEANUP_BUF struct buf text = { 0 };
-    char *to;
+    char *to = t->to->alternate[t->to->n_alternates];
 
     if (!u || buf_append(&text, url.data, url.len))
         return false;
     if (curl_url_set(u, CURLUPART_URL, t->base, 0) != CURLUE_OK ||
         curl_url_set(u, CURLUPART_URL, buf_str(&text), 0) != CURLUE_OK ||
         curl_url_get(u, CURLUPART_URL, &whole, 0) != CURLUE_OK ||
-        strlen(whole) > ACME_URL_MAX)
+        !take_exact(to, ACME_URL_MAX, whole))
         return true;
-    to = t->to->alternate[t->to->n_alternates];
-    net_text(to, ACME_URL_MAX, whole, strlen(whole));
     t->to->n_alternates++;
     return t->to->n_alternates < NET_ALTERNATES_MAX;
 }

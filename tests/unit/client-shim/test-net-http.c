@@ -56,6 +56,8 @@ static void respond(int fd, const char *request, unsigned connections)
             "Link: <f>;rel=alternate,<g>;rel=alternate,<h>;rel=alternate,"
             "<i>;rel=alternate\r\n",
             BLOCK, 1);
+    else if (strstr(request, " /odd "))
+        say(fd, "200 OK", "Location: http://ca.example/\xff\r\n", "", 1);
     else if (strstr(request, " /wait "))
         say(fd, "429 Too Many Requests",
             "Date: Sun, 01 Nov 2026 00:00:00 GMT\r\n"
@@ -165,6 +167,15 @@ static void test_alternates_have_a_limit(void **state)
     assert_int_equal(answer.certificate.n_alternates, NET_ALTERNATES_MAX);
 }
 
+/* An account's address with a '?' in it is another address. */
+static void test_addresses_are_never_changed(void **state)
+{
+    (void)state;
+    ask(NET_KIND_NONCE, "/odd");
+    assert_int_equal(answer.result, NET_RESULT_BAD_ANSWER);
+    assert_non_null(strstr(answer.text, "Location"));
+}
+
 static void test_waiting_is_told_by_a_date_too(void **state)
 {
     (void)state;
@@ -210,6 +221,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_long_chain_arrives_whole_with_its_alternates),
         cmocka_unit_test(test_alternates_have_a_limit),
+        cmocka_unit_test(test_addresses_are_never_changed),
         cmocka_unit_test(test_waiting_is_told_by_a_date_too),
         cmocka_unit_test(test_what_is_not_taken_says_why),
         cmocka_unit_test(test_requests_share_a_connection),
