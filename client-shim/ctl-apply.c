@@ -60,8 +60,9 @@ static int start_children(struct apply *a, unsigned max_wait_s)
         if (apply_find_ca(a, w))
             continue;
         if (a->n_cas == CAS_MAX)
-            return ctl_fail_at(CTL_EXIT_CONFIG,
-                               &(struct errmsg){ .text = "above 32 CAs" });
+            return ctl_fail(CTL_EXIT_CONFIG,
+                            "%s: with the CA of this file there are above %d",
+                            w->file, CAS_MAX);
         *ca = (struct apply_ca){ .directory = w->directory,
                                  .ca_file = w->ca_file };
         a->n_cas++;
