@@ -43,16 +43,6 @@ static int values_make(const struct dns_view *view, struct values *ret)
     return 0;
 }
 
-static const char *const *borrow(char *const *list)
-{
-    union {
-        char *const *plain;
-        const char *const *borrowed;
-    } u = { list };
-
-    return u.borrowed;
-}
-
 static int judge_view(const struct dns_view *view,
                       const struct persist_question *q,
                       enum persist_verdict *ret_verdict,
@@ -66,7 +56,7 @@ static int judge_view(const struct dns_view *view,
     if (r)
         return r;
     if (!own.issuers[0])
-        own.issuers = borrow(v.issuers);
+        own.issuers = issue_borrow(v.issuers);
     return persist_judge(v.items, v.n, &own, ret_verdict, ret_reason);
 }
 
@@ -102,6 +92,13 @@ int issue_judge(const struct dns_result *result,
             j.verdict == PERSIST_UNSET ? ISSUE_FOUND : ISSUE_FOUND_SOMEWHERE;
     *ret = j;
     return 0;
+}
+
+void issue_judged_add(struct issue_judged *all, const struct issue_judged *j)
+{
+    if (all->found == ISSUE_FOUND_UNSET || j->found == ISSUE_FOUND ||
+        (all->found == ISSUE_FOUND_NOT && j->found == ISSUE_FOUND_UNKNOWN))
+        *all = *j;
 }
 
 void issue_accepted_deinit(struct issue_accepted *a)

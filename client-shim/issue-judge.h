@@ -37,6 +37,22 @@ int issue_judge(const struct dns_result *result,
                 const struct persist_question *q,
                 struct issue_judged *ret) MUST_CHECK;
 
+/* A list of ours, as a question borrows it. */
+static inline const char *const *issue_borrow(char *const *list)
+{
+    union {
+        char *const *plain;
+        const char *const *borrowed;
+    } u = { list };
+
+    return u.borrowed;
+}
+
+/* issue_judged_add() - of several places, one good record is enough; and that
+ * somewhere nobody answers does not tell that it is not there. @all begins as
+ * { 0 }; what it keeps otherwise is the first. */
+void issue_judged_add(struct issue_judged *all, const struct issue_judged *j);
+
 /* The values that one place of records may have for our account. */
 struct issue_accepted {
     char *values[3]; /* NULL-ended */

@@ -16,16 +16,6 @@
 
 /* ---- the judgement ---- */
 
-static const char *const *borrow(char *const *list)
-{
-    union {
-        char *const *plain;
-        const char *const *borrowed;
-    } u = { list };
-
-    return u.borrowed;
-}
-
 static int judge_place(const struct issue_place *at, bool wildcard,
                        const struct issue_issuers *issuers,
                        struct issue_judged *ret)
@@ -33,7 +23,7 @@ static int judge_place(const struct issue_place *at, bool wildcard,
     const struct persist_question q = {
         .wildcard = wildcard,
         .issuers = issuers->names,
-        .accepted = borrow(at->accepted.values),
+        .accepted = issue_borrow(at->accepted.values),
         .now_s = time(NULL),
     };
 
@@ -41,32 +31,23 @@ static int judge_place(const struct issue_place *at, bool wildcard,
     return at->looked ? issue_judge(&at->result, &q, ret) : 0;
 }
 
-/* Of a subject: the best of its places, else its own. */
+/* Of a subject: all of its places, its own first. */
 static int judge(const struct issue *i, const struct issue_subject *s,
                  bool wildcard, const struct issue_issuers *issuers,
                  struct issue_judged *ret)
 {
-    struct issue_judged own = { 0 };
-    int r;
-
+    *ret = (struct issue_judged){ 0 };
     for (size_t k = s->first; k < s->first + s->n; k++) {
         const struct issue_place *at = &i->precheck->places[k];
         struct issue_judged j;
+        int r;
 
         r = judge_place(at, k == s->first ? wildcard : at->wildcard, issuers,
                         &j);
         if (r)
             return ctl_fail_errno(r, s->domain);
-        if (k == s->first || j.found == ISSUE_FOUND)
-            own = j;
-        if (j.found == ISSUE_FOUND)
-            break;
-        /* That somewhere above nobody answers does not tell that it is not
-         * there. */
-        if (j.found == ISSUE_FOUND_UNKNOWN && own.found == ISSUE_FOUND_NOT)
-            own.found = ISSUE_FOUND_UNKNOWN;
+        issue_judged_add(ret, &j);
     }
-    *ret = own;
     return CTL_EXIT_DONE;
 }
 

@@ -121,6 +121,35 @@ static void test_what_servers_say_is_put_together(void **state)
     }
 }
 
+/* With key-bound records those above count, too. Who is silent there is named,
+ * not who answered for another place. */
+static void test_of_several_places_one_is_enough(void **state)
+{
+    static const struct dns_view views[3];
+    const struct issue_judged no = { ISSUE_FOUND_NOT, PERSIST_UNAUTHORIZED,
+                                     PERSIST_REASON_NO_RECORD, &views[0] };
+    const struct issue_judged silent = { .found = ISSUE_FOUND_UNKNOWN,
+                                         .view = &views[1] };
+    const struct issue_judged good = { .found = ISSUE_FOUND,
+                                       .view = &views[2] };
+    struct issue_judged all = { 0 };
+
+    (void)state;
+    issue_judged_add(&all, &no);
+    assert_ptr_equal(all.view, &views[0]);
+    issue_judged_add(&all, &(struct issue_judged){ 0 });
+    assert_int_equal(all.found, ISSUE_FOUND_NOT);
+    issue_judged_add(&all, &silent);
+    assert_int_equal(all.found, ISSUE_FOUND_UNKNOWN);
+    assert_ptr_equal(all.view, &views[1]);
+    issue_judged_add(&all, &no);
+    assert_int_equal(all.found, ISSUE_FOUND_UNKNOWN);
+    issue_judged_add(&all, &good);
+    assert_int_equal(all.found, ISSUE_FOUND);
+    issue_judged_add(&all, &silent);
+    assert_int_equal(all.found, ISSUE_FOUND);
+}
+
 /* Of whom one could ask why: not of who only sent us on. */
 static void test_who_is_silent_is_named(void **state)
 {
@@ -353,6 +382,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_servers_say_is_put_together),
+        cmocka_unit_test(test_of_several_places_one_is_enough),
         cmocka_unit_test(test_who_is_silent_is_named),
         cmocka_unit_test(test_without_issuers_a_record_s_own_counts),
         cmocka_unit_test(test_another_issuer_is_not_ours),
