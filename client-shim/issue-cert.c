@@ -12,26 +12,12 @@
 
 #include "acme/b64url.h"
 #include "acme/csr.h"
-
-static void bio_free_p(BIO **bio)
-{
-    BIO_free(*bio);
-}
-
-/* A password is never asked for. */
-static int no_password(char *buf, int size, int writing, void *userdata)
-{
-    (void)buf;
-    (void)size;
-    (void)writing;
-    (void)userdata;
-    return -1;
-}
+#include "client-shim/issue-openssl.h"
 
 int issue_chain_parse(struct bytes pem, STACK_OF(X509) * *ret)
 {
     CLEANUP_ISSUE_CHAIN STACK_OF(X509) *chain = sk_X509_new_null();
-    CLEANUP(bio_free_p) BIO *bio = NULL;
+    CLEANUP_ISSUE_BIO BIO *bio = NULL;
     X509 *cert;
 
     if (!pem.data || pem.len > INT_MAX)
@@ -39,7 +25,7 @@ int issue_chain_parse(struct bytes pem, STACK_OF(X509) * *ret)
     bio = BIO_new_mem_buf(pem.data, (int)pem.len);
     if (!chain || !bio)
         return -ENOMEM;
-    while ((cert = PEM_read_bio_X509(bio, NULL, no_password, NULL))) {
+    while ((cert = PEM_read_bio_X509(bio, NULL, issue_no_password, NULL))) {
         if (!sk_X509_push(chain, cert)) {
             X509_free(cert);
             return -ENOMEM;
@@ -57,14 +43,9 @@ int issue_chain_parse(struct bytes pem, STACK_OF(X509) * *ret)
     return 0;
 }
 
-static void openssl_free_p(unsigned char **p)
-{
-    OPENSSL_free(*p);
-}
-
 int issue_cert_names(const X509 *cert, struct identifiers *ret)
 {
-    CLEANUP(openssl_free_p) unsigned char *der = NULL;
+    CLEANUP_ISSUE_DER unsigned char *der = NULL;
     struct csr read = { 0 };
     struct refusal refusal;
     int len = i2d_X509(cert, &der);
@@ -236,7 +217,7 @@ int issue_chain_top(const STACK_OF(X509) * chain, struct buf *ret)
     const X509 *top = sk_X509_value(chain, sk_X509_num(chain) - 1);
     const X509_NAME *name = X509_get_issuer_name(top);
     int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
-    CLEANUP(openssl_free_p) unsigned char *text = NULL;
+    CLEANUP_ISSUE_DER unsigned char *text = NULL;
     int len;
 
     if (at < 0)
@@ -256,7 +237,7 @@ static int append_octets(const uint8_t *data, int len, struct buf *ret)
  * from being negative. */
 static int append_serial(const X509 *cert, struct buf *ret)
 {
-    CLEANUP(openssl_free_p) unsigned char *der = NULL;
+    CLEANUP_ISSUE_DER unsigned char *der = NULL;
     int len = i2d_ASN1_INTEGER(X509_get0_serialNumber(cert), &der);
 
     /* Tag and length are two octets: a serial number of 128 or more is none. */

@@ -8,11 +8,7 @@
 #include <openssl/x509v3.h>
 
 #include "client-shim/issue-key.h"
-
-static void bio_free_p(BIO **bio)
-{
-    BIO_free(*bio);
-}
+#include "client-shim/issue-openssl.h"
 
 static void req_free_p(X509_REQ **req)
 {
@@ -74,16 +70,11 @@ static int add_names(X509_REQ *req, const struct identifiers *ids)
     return X509_REQ_add_extensions(req, extensions) == 1 ? 0 : openssl_error();
 }
 
-static void openssl_free_p(unsigned char **p)
-{
-    OPENSSL_free(*p);
-}
-
 int issue_csr_new(EVP_PKEY *key, const struct identifiers *names,
                   struct buf *ret)
 {
     CLEANUP(req_free_p) X509_REQ *req = X509_REQ_new();
-    CLEANUP(openssl_free_p) unsigned char *der = NULL;
+    CLEANUP_ISSUE_DER unsigned char *der = NULL;
     int len;
     int r;
 
@@ -103,8 +94,8 @@ int issue_csr_new(EVP_PKEY *key, const struct identifiers *names,
 
 int issue_csr_der(struct bytes file, struct buf *ret)
 {
-    CLEANUP(bio_free_p) BIO *bio = NULL;
-    CLEANUP(openssl_free_p) unsigned char *der = NULL;
+    CLEANUP_ISSUE_BIO BIO *bio = NULL;
+    CLEANUP_ISSUE_DER unsigned char *der = NULL;
     long len = 0;
     int ok;
 
@@ -115,8 +106,8 @@ int issue_csr_der(struct bytes file, struct buf *ret)
     bio = BIO_new_mem_buf(file.data, (int)file.len);
     if (!bio)
         return -ENOMEM;
-    ok = PEM_bytes_read_bio(&der, &len, NULL, PEM_STRING_X509_REQ, bio, NULL,
-                            NULL);
+    ok = PEM_bytes_read_bio(&der, &len, NULL, PEM_STRING_X509_REQ, bio,
+                            issue_no_password, NULL);
     ERR_clear_error();
     return ok == 1 ? buf_append(ret, der, (size_t)len) : ISSUE_KEY_E_INVALID;
 }

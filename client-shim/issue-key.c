@@ -9,6 +9,8 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
+#include "client-shim/issue-openssl.h"
+
 static const struct {
     const char *name;
     const char *curve; /* as OpenSSL names it; NULL: RSA */
@@ -70,14 +72,9 @@ int issue_key_new(enum issue_key_type type, EVP_PKEY **ret)
     return 0;
 }
 
-static void bio_free_p(BIO **bio)
-{
-    BIO_free(*bio);
-}
-
 int issue_key_format(const EVP_PKEY *key, struct secret **ret)
 {
-    CLEANUP(bio_free_p) BIO *bio = BIO_new(BIO_s_secmem());
+    CLEANUP_ISSUE_BIO BIO *bio = BIO_new(BIO_s_secmem());
     char *data = NULL;
     long len;
 
@@ -89,24 +86,14 @@ int issue_key_format(const EVP_PKEY *key, struct secret **ret)
                            ret);
 }
 
-/* There is nobody to ask: an encrypted key is not for a timer. */
-static int no_password(char *buf, int size, int writing, void *userdata)
-{
-    (void)buf;
-    (void)size;
-    (void)writing;
-    (void)userdata;
-    return -1;
-}
-
 int issue_key_parse(const struct secret *pem, EVP_PKEY **ret)
 {
-    CLEANUP(bio_free_p) BIO *bio = BIO_new_mem_buf(pem->data, (int)pem->len);
+    CLEANUP_ISSUE_BIO BIO *bio = BIO_new_mem_buf(pem->data, (int)pem->len);
     EVP_PKEY *key;
 
     if (!bio)
         return -ENOMEM;
-    key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+    key = PEM_read_bio_PrivateKey(bio, NULL, issue_no_password, NULL);
     ERR_clear_error();
     if (!key)
         return ISSUE_KEY_E_INVALID;

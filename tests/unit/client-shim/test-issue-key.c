@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <openssl/pem.h>
+#include <openssl/ui.h>
 
 #include "acme/csr.h"
 #include "client-shim/issue-key.h"
@@ -164,6 +165,37 @@ static void test_a_request_is_read_in_both_forms(void **state)
     BIO_free(bio);
 }
 
+static int asked;
+
+static int ask(UI *ui)
+{
+    (void)ui;
+    asked++;
+    return 0;
+}
+
+/* OpenSSL would ask on the terminal. */
+static void test_for_a_request_nobody_is_asked_for_a_password(void **state)
+{
+    static const char pem[] =
+        "-----BEGIN CERTIFICATE REQUEST-----\n"
+        "Proc-Type: 4,ENCRYPTED\n"
+        "DEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\n"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
+        "-----END CERTIFICATE REQUEST-----\n";
+    UI_METHOD *method = UI_create_method("test");
+    CLEANUP_BUF struct buf der = { 0 };
+
+    (void)state;
+    (void)UI_method_set_opener(method, ask);
+    UI_set_default_method(method);
+    assert_int_equal(issue_csr_der(bytes_from_str(pem), &der),
+                     ISSUE_KEY_E_INVALID);
+    UI_set_default_method(UI_OpenSSL());
+    UI_destroy_method(method);
+    assert_int_equal(asked, 0);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -179,6 +211,7 @@ int main(void)
         cmocka_unit_test(test_an_encrypted_key_is_refused),
         cmocka_unit_test(test_a_request_is_one_that_the_daemon_takes),
         cmocka_unit_test(test_a_request_is_read_in_both_forms),
+        cmocka_unit_test(test_for_a_request_nobody_is_asked_for_a_password),
     };
 
     return cmocka_run_group_tests(tests, set_up, NULL);
