@@ -77,7 +77,7 @@ int ctl_ca_open(const struct ctl_context *c, struct ctl_ca *ret)
 }
 
 int ctl_ca_open_for(const struct ctl_context *c, const char *account,
-                    struct ctl_ca *ret)
+                    bool client, struct ctl_ca *ret)
 {
     CLEANUP_ACCOUNT_WISHES struct account_wishes *wishes = NULL;
     struct errmsg err = { 0 };
@@ -86,6 +86,8 @@ int ctl_ca_open_for(const struct ctl_context *c, const char *account,
     if (ctl_args_has(c, "--ca-file"))
         return ctl_ca_open(c, ret);
     r = account_files_load_one(c->config_dir, account, &wishes, &err);
+    if (client && (r == -EACCES || r == -EPERM))
+        return ctl_ca_open_with(c, NULL, ret);
     if (r)
         return err.text[0] ? ctl_fail_at(r == -EACCES ? CTL_EXIT_NOT_PERMITTED
                                                       : CTL_EXIT_CONFIG,

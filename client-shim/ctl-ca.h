@@ -34,9 +34,10 @@ void ctl_ca_deinit(struct ctl_ca *ca);
 /* ctl_ca_open() - forks the child, so before there is any connection to the
  * daemon. Reads --ca-file and --timeout of the command. */
 int ctl_ca_open(const struct ctl_context *c, struct ctl_ca *ret) MUST_CHECK;
-/* The same; without --ca-file CaFile= of the account's file holds. */
+/* The same; without --ca-file CaFile= of the account's file holds. @client: of
+ * a command for clients, who may not be able to read that. */
 int ctl_ca_open_for(const struct ctl_context *c, const char *account,
-                    struct ctl_ca *ret) MUST_CHECK;
+                    bool client, struct ctl_ca *ret) MUST_CHECK;
 /* The same with roots that are no option; NULL: the system's. */
 int ctl_ca_open_with(const struct ctl_context *c, const char *ca_file,
                      struct ctl_ca *ret) MUST_CHECK;

@@ -57,7 +57,7 @@ int ctl_conversation_open(const struct ctl_context *c, const char *account,
     int r;
 
     *ret = (struct ctl_conversation){ .context = c };
-    r = ctl_ca_open_for(c, account, &ret->ca);
+    r = ctl_ca_open_for(c, account, false, &ret->ca);
     if (r == 0)
         r = ctl_daemon_open(c, CTL_SOCKET_ADMIN, &ret->daemon);
     return r ? r : ctl_conversation_select(ret, account);

@@ -22,18 +22,21 @@ void issue_deinit(struct issue *i)
     issue_file_deinit(&i->out);
 }
 
-/* The children are forked before there is a key to be copied with them. */
+/* The children are forked before there is a key, or a connection to the
+ * daemon, to be copied with them. */
 static int open_all(struct issue *i)
 {
     int r;
 
-    r = ctl_ca_open(i->context, &i->ca);
+    r = issue_account_find(i);
+    if (r == 0)
+        r = issue_ca_open(i);
     if (r)
         return r;
     r = dns_child_start(NULL, &i->dns);
     if (r)
         return ctl_fail_errno(r, "DNS process");
-    r = issue_account_open(i);
+    r = ctl_daemon_open(i->context, CTL_SOCKET_CLIENT, &i->daemon);
     if (r == 0 && secrets_init(true, NULL))
         r = ctl_fail(CTL_EXIT_UNAVAILABLE, "libsodium cannot be initialised");
     if (r == 0)

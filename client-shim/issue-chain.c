@@ -57,7 +57,7 @@ static int check(const struct issue *i, const char *url,
 
 /* Those that the CA offers beside its own choice, until one is preferred. What
  * is wrong with one of them is no reason to go without a certificate. */
-static int find_preferred(struct issue *i, const char *preferred,
+static int try_alternates(struct issue *i, const char *preferred,
                           struct candidate *chosen)
 {
     const uint32_t n = i->ca.answer->certificate.n_alternates;
@@ -83,6 +83,21 @@ static int find_preferred(struct issue *i, const char *preferred,
                    "choice, up to \"%s\"",
                    preferred, buf_str(&chosen->top));
     return CTL_EXIT_DONE;
+}
+
+/* With --json there is one document, that of the end: what an alternate fails
+ * with is said on stderr alone. */
+static int find_preferred(struct issue *i, const char *preferred,
+                          struct candidate *chosen)
+{
+    struct ctl_context plain = *i->context;
+    int r;
+
+    plain.json = false;
+    i->ca.context = i->daemon.context = &plain;
+    r = try_alternates(i, preferred, chosen);
+    i->ca.context = i->daemon.context = i->context;
+    return r;
 }
 
 static int choose(struct issue *i, struct candidate *ret)

@@ -12,17 +12,15 @@
 
 #define SIGNER "org.acmeguardian.Signer."
 
-int issue_account_open(struct issue *i)
+int issue_account_find(struct issue *i)
 {
     const json_t *a;
     int r;
 
-    r = ctl_daemon_open(i->context, CTL_SOCKET_CLIENT, &i->daemon);
-    if (r == 0)
-        r = ctl_daemon_call(&i->daemon, "GetAccount",
-                            json_pack("{s:s*}", "account",
-                                      ctl_args_value(i->context, "--account")),
-                            &i->answer);
+    r = ctl_once(
+        i->context, CTL_SOCKET_CLIENT, "GetAccount",
+        json_pack("{s:s*}", "account", ctl_args_value(i->context, "--account")),
+        &i->answer);
     if (r)
         return r;
     a = json_object_get(i->answer, "account");
@@ -38,8 +36,15 @@ int issue_account_open(struct issue *i)
                         "the account %s is not registered at its CA yet "
                         "(guardianctl account register)",
                         i->account);
-    i->ca.allow_http = strncmp(i->directory_url, "http://", 7) == 0;
     return CTL_EXIT_DONE;
+}
+
+int issue_ca_open(struct issue *i)
+{
+    int r = ctl_ca_open_for(i->context, i->account, true, &i->ca);
+
+    i->ca.allow_http = strncmp(i->directory_url, "http://", 7) == 0;
+    return r;
 }
 
 /* ---- the directory ---- */

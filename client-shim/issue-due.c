@@ -45,9 +45,14 @@ static int fetch_window(struct issue *i, const char *id,
         return r;
     if (!net_answer_good(i->ca.answer)) {
         (void)ctl_fail(CTL_EXIT_DONE,
-                       "%s: no renewal information, so it is two thirds of "
-                       "the lifetime",
-                       url);
+                       "%s: %s, so it is two thirds of the lifetime%s", url,
+                       i->ca.answer->http_status == 404
+                           ? "the CA does not know the certificate in place"
+                           : "no renewal information",
+                       i->ca.answer->http_status == 404
+                           ? "; if it is of another CA, run once without "
+                             "--if-due"
+                           : "");
         return CTL_EXIT_DONE;
     }
     *ret = (struct issue_window){ i->ca.answer->renewal.start_s,

@@ -82,7 +82,9 @@ int issue_options_read(struct issue *i) MUST_CHECK;
 int issue_file_fail(int r, const struct errmsg *e);
 
 /* issue-directory.c */
-int issue_account_open(struct issue *i) MUST_CHECK;
+/* issue_account_find() - the daemon's connection is closed again after it. */
+int issue_account_find(struct issue *i) MUST_CHECK;
+int issue_ca_open(struct issue *i) MUST_CHECK;
 /* With --if-due a directory that cannot be had is no failure yet. */
 int issue_directory_open(struct issue *i) MUST_CHECK;
 /* issue_allowed() - ask the daemon before anybody else. */

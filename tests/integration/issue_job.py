@@ -134,6 +134,33 @@ class Cases:
                        domains=[NAME], says="no chain up to \"Nobody's root\"")
         expect(said["chain"] != top, f"{said}")
         w.verified("alt")
+        # One that cannot be had is passed over, and is no answer of its own.
+        w.relay.change = lambda request, answer: (
+            answer.__class__.problem(500, "serverInternal", "not now", [
+                ("Replay-Nonce", answer.header("Replay-Nonce"))])
+            if "/alternate/" in request.path else None)
+        r = w.lab.run(w.argv("alt", "--preferred-chain", top, domains=[NAME]),
+                      CLIENT_UID)
+        expect("not now" in r.stderr and json.loads(r.stdout)["changed"],
+               f"one answer: {r.stdout}")
+
+    def test_the_account_s_file_has_the_roots(self):
+        """As for every other command; but clients need not be able to read it."""
+        w = self.w
+        argv = [a for a in w.argv("roots", domains=[NAME])
+                if a not in ("--ca-file", w.pebble.ca_file)]
+        file = w.lab.file("etc/accounts.d/lab.account", "\n".join([
+            "[Account]", f"Directory={w.relay.directory_url}", "Token=lab",
+            f"CaFile={w.pebble.ca_file}"]) + "\n")
+        w.lab.run(argv, CLIENT_UID)
+        w.verified("roots")
+        # Which account it is, the daemon says where there is only one.
+        alone = [a for a in argv if a not in ("--account", "lab")]
+        w.lab.run(alone, CLIENT_UID)
+        os.chmod(file, 0o600)
+        r = w.lab.run(argv, CLIENT_UID, ok=(69,))
+        expect("certificate" in r.stderr, r.stderr)
+        file.unlink()
 
     # Renewal.
 
@@ -169,6 +196,13 @@ class Cases:
         w.window("due", -7200, -3600)
         said = w.issue("due", "--if-due", domains=[NAME])
         expect(said["changed"] and said.get("replaces"), f"{said}")
+        w.relay.change = lambda request, answer: (
+            answer.__class__.problem(404, "malformed", "no such certificate")
+            if request.path.startswith("/draft-ietf-acme-ari") or
+            "/renewal-info/" in request.path.lower() else None)
+        w.issue("due", "--if-due", domains=[NAME],
+                says="does not know the certificate in place")
+        w.relay.change = None
         sent = [payload(r) for r in w.relay.requests
                 if r.path == "/order-plz"][-1]
         expect(sent["replaces"] == said["replaces"], f"{sent}")
