@@ -188,7 +188,16 @@ static int check_units(const struct issue *i)
 
 /* ---- what is there ---- */
 
-/* What is no certificate was not put there by us: better not replaced. */
+/* Some programs want chain and key in one file. */
+static bool has_key(const struct buf *file)
+{
+    static const char mark[] = "PRIVATE KEY-----";
+
+    return memmem(file->data, file->len, mark, strlen(mark)) != NULL;
+}
+
+/* What is no certificate was not put there by us, nor what has a key in it,
+ * which may be the only copy: better not replaced. */
 static int read_old(struct issue *i)
 {
     CLEANUP_BUF struct buf file = { 0 };
@@ -204,6 +213,12 @@ static int read_old(struct issue *i)
     r = read_fd(fd, i->out.path, &file);
     if (r || file.len == 0)
         return r;
+    if (has_key(&file))
+        return ctl_fail(CTL_EXIT_CONFIG,
+                        "%s: is there and holds a private key, which would be "
+                        "lost, so it is not replaced: another file, or remove "
+                        "it",
+                        i->out.path);
     r = issue_chain_parse(buf_bytes(&file), &i->old);
     if (r < 0)
         return ctl_fail_errno(r, i->out.path);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/trusted.h"
 #include "client-shim/issue.h"
 
 /*
@@ -10,12 +11,41 @@
  * (issue-chain.c); a run that was killed between the two is finished here.
  */
 
+/*
+ * Who else can write it can have a certificate for a key of his own. Root works
+ * for other users, whose keys are theirs; a group may read, as many servers
+ * want it.
+ */
+static int check_trusted(int fd, const char *path)
+{
+    const struct trusted_rule rule = { .type = S_IFREG,
+                                       .owner = "root or you",
+                                       .root_uses = true };
+    struct errmsg err = { 0 };
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return ctl_fail_errno(-errno, path);
+    if (trusted_check(&st, path, &rule, &err))
+        return ctl_fail_at(CTL_EXIT_CONFIG, &err);
+    if (st.st_mode & S_IROTH)
+        return ctl_fail(CTL_EXIT_CONFIG,
+                        "%s: every user can read this key (mode %04o): it is "
+                        "no secret any more, move it away to have a new one "
+                        "made",
+                        path, st.st_mode & 07777);
+    return CTL_EXIT_DONE;
+}
+
 static int parse_key(struct issue *i, int fd)
 {
     CLEANUP_SECRET struct secret *pem = NULL;
     const char *path = i->key_out.path;
     int r;
 
+    r = check_trusted(fd, path);
+    if (r)
+        return r;
     r = secret_new_read(fd, false, &pem);
     if (r == -ENODATA)
         return ctl_fail(CTL_EXIT_CONFIG, "%s: is empty", path);

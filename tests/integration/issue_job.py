@@ -19,7 +19,7 @@ import time
 from acme_client import key_bound
 from draft02_adapter import Draft02Adapter
 from issue_lab import IssueLab, ZONE, in_challenges, payload, refusing
-from lab import CLIENT_UID, Lab, expect, run_cases
+from lab import CLIENT_UID, OTHER_UID, Lab, expect, run_cases
 from pebble_lab import ISSUER
 
 NAME = f"www.{ZONE}"
@@ -496,13 +496,38 @@ class Cases:
         w.lab.file("out/passwd.pem", "root:x:0:0\n", CLIENT_UID)
         w.issue("passwd", domains=[NAME], code=78,
                 says="holds no certificate, so it is not replaced")
+        # One file of both, as some servers want it: the only copy of a key.
+        w.issue("both", domains=[NAME])
+        both = (w.out / "both.key").read_text() + (
+            w.out / "both.pem").read_text()
+        (w.out / "both.pem").write_text(both)
         before = w.relay.tried()
+        w.issue("both", domains=[NAME], code=78,
+                says="holds a private key, which would be lost")
+        expect((w.out / "both.pem").read_text() == both, "as it was")
         w.lab.folder("out/closed", 0)
         w.issue("closed/x", domains=[NAME], code=77,
                 says="Permission denied")
         w.issue("one", "--key-out", w.out / "one.pem", domains=[NAME],
                 own_key=False, code=64, says="the same file")
         expect(w.relay.tried() == before, "no order at the CA")
+
+    def test_a_key_that_others_have(self):
+        w = self.w
+        key = w.out / "shared.key"
+        w.issue("shared", domains=[NAME])
+        before = w.relay.tried()
+        for mode, says in ((0o660, "writable by its owner alone"),
+                           (0o644, "every user can read this key")):
+            os.chmod(key, mode)
+            w.issue("shared", domains=[NAME], code=78, says=says)
+        os.chmod(key, 0o640)
+        os.chown(key, OTHER_UID, CLIENT_UID)
+        w.issue("shared", domains=[NAME], code=78,
+                says="must be owned by root or you")
+        expect(w.relay.tried() == before, "no order at the CA")
+        os.chown(key, CLIENT_UID, CLIENT_UID)
+        w.issue("shared", domains=[NAME])
 
     def test_the_owner_s_mode_is_kept(self):
         w = self.w
