@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
 #include "client-shim/ctl-commands.h"
 #include "client-shim/issue.h"
 
@@ -39,6 +41,8 @@ static int open_all(struct issue *i)
     r = ctl_daemon_open(i->context, CTL_SOCKET_CLIENT, &i->daemon);
     if (r == 0 && secrets_init(true, NULL))
         r = ctl_fail(CTL_EXIT_UNAVAILABLE, "libsodium cannot be initialised");
+    if (r == 0 && issue_key_heap_init())
+        r = ctl_fail_errno(-ENOMEM, "memory for keys");
     if (r == 0)
         r = issue_key_load(i);
     return r ? r : issue_directory_open(i);

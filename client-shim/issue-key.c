@@ -11,6 +11,10 @@
 
 #include "client-shim/issue-openssl.h"
 
+/* OpenSSL's: a power of two, with room for the largest key's making. */
+#define HEAP_LEN ((size_t)256 * 1024)
+#define HEAP_PIECE_MIN 32
+
 static const struct {
     const char *name;
     const char *curve; /* as OpenSSL names it; NULL: RSA */
@@ -57,6 +61,14 @@ static int openssl_error(void)
 
     ERR_clear_error();
     return ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE ? -ENOMEM : -EIO;
+}
+
+int issue_key_heap_init(void)
+{
+    if (CRYPTO_secure_malloc_initialized() ||
+        CRYPTO_secure_malloc_init(HEAP_LEN, HEAP_PIECE_MIN))
+        return 0;
+    return -ENOMEM;
 }
 
 int issue_key_new(enum issue_key_type type, EVP_PKEY **ret)

@@ -26,6 +26,10 @@ enum issue_key_type issue_key_type_of(const EVP_PKEY *key);
 
 #define ISSUE_KEY_E_INVALID 1
 
+/* issue_key_heap_init() - private numbers of keys are to lie in memory that is
+ * locked, where the host lets us. Before the first key. Return: 0; -ENOMEM. */
+int issue_key_heap_init(void) MUST_CHECK;
+
 /* issue_key_new() - Return: 0; -EIO; -ENOMEM. */
 int issue_key_new(enum issue_key_type type, EVP_PKEY **ret) MUST_CHECK;
 

@@ -94,6 +94,28 @@ static void test_an_encrypted_key_is_refused(void **state)
     BIO_free(bio);
 }
 
+/* Where nothing of it is swapped out, and all of it is wiped. */
+static void test_a_private_key_lies_in_the_secure_heap(void **state)
+{
+    for (int t = 1; t < ISSUE_KEY_COUNT; t++) {
+        size_t before = CRYPTO_secure_used();
+        CLEANUP_SECRET struct secret *pem = NULL;
+        EVP_PKEY *key = NULL;
+        EVP_PKEY *read = NULL;
+
+        (void)state;
+        assert_int_equal(issue_key_new((enum issue_key_type)t, &key), 0);
+        assert_true(CRYPTO_secure_used() > before);
+        assert_int_equal(issue_key_format(key, &pem), 0);
+        EVP_PKEY_free(key);
+        assert_int_equal(CRYPTO_secure_used(), before);
+        assert_int_equal(issue_key_parse(pem, &read), 0);
+        assert_true(CRYPTO_secure_used() > before);
+        EVP_PKEY_free(read);
+        assert_int_equal(CRYPTO_secure_used(), before);
+    }
+}
+
 /* As the daemon will read it. */
 static void test_a_request_is_one_that_the_daemon_takes(void **state)
 {
@@ -199,7 +221,7 @@ static void test_for_a_request_nobody_is_asked_for_a_password(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    return secrets_init(true, NULL);
+    return secrets_init(true, NULL) || issue_key_heap_init();
 }
 
 int main(void)
@@ -209,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_a_key_survives_its_file),
         cmocka_unit_test(test_what_is_no_plain_key_is_refused),
         cmocka_unit_test(test_an_encrypted_key_is_refused),
+        cmocka_unit_test(test_a_private_key_lies_in_the_secure_heap),
         cmocka_unit_test(test_a_request_is_one_that_the_daemon_takes),
         cmocka_unit_test(test_a_request_is_read_in_both_forms),
         cmocka_unit_test(test_for_a_request_nobody_is_asked_for_a_password),
