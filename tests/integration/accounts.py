@@ -8,8 +8,9 @@ import stat
 import sys
 
 from accounts_lab import World
-from broken_ca import BrokenCa
+from broken_ca import FAULTS, BrokenCa
 from connect_proxy import ConnectProxy
+from fake_acme import ENDPOINTS
 from lab import Lab, expect, run_cases
 from pebble_lab import ISSUER, Pebble, TxtServer
 
@@ -172,6 +173,28 @@ class Cases:
         w.ctl(*args, code=2, says="elsewhere.example")
         del ca.directory
         w.ctl(*args, says="as it was")
+
+    def test_each_fault_of_a_directory_is_refused(self):
+        """And nothing of it is kept. What is not its CA's own fault is its
+        network's: then it is worth another try."""
+        w, ca = self.w, self.broken
+        args = ("account", "directory", "dir", *self.ca)
+        before = w.json("account", "show", "dir")
+        codes = {"404": 1, "500": 75, "503-retry": 75, "short-body": 75}
+        # What need not be there, and what only takes its time.
+        good = {f"lacks-{e}" for e in ENDPOINTS if e not in (
+            "newNonce", "newAccount", "newOrder")} | {"slow", "no-date"}
+        ca.requests.clear()
+        for fault in FAULTS:
+            if fault in good or fault.startswith("date-"):
+                continue
+            ca.fault = fault
+            w.ctl(*args, code=codes.get(fault, 2), says="guardianctl: ")
+        ca.fault = "slow"
+        w.ctl(*args, "--timeout", "1", code=75, says="timed out")
+        ca.fault = None
+        expect(w.json("account", "show", "dir") == before, "as it was")
+        expect(set(ca.paths()) == {"/directory"}, f"{ca.paths()}")
 
     def test_issuers_are_typed_and_never_another_cas(self):
         w = self.w
