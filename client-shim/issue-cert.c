@@ -197,6 +197,13 @@ int issue_chain_check(const STACK_OF(X509) * chain, const EVP_PKEY *key,
     return r;
 }
 
+/* U+0080 to U+009F: one of them begins a terminal's commands, as ESC [ does. */
+static bool is_c1(struct bytes text, size_t at)
+{
+    return at + 1 < text.len && text.data[at] == 0xc2 &&
+           text.data[at + 1] < 0xa0;
+}
+
 /* It is shown, on terminals too. */
 static int append_shown(struct bytes text, struct buf *ret)
 {
@@ -205,9 +212,11 @@ static int append_shown(struct bytes text, struct buf *ret)
 
     for (size_t i = 0; r == 0 && i < text.len; i++) {
         const uint8_t *c = &text.data[i];
-        bool shown = *c >= 0x20 && *c != 0x7f && (utf8 || *c < 0x80);
+        bool c1 = utf8 && is_c1(text, i);
+        bool shown = !c1 && *c >= 0x20 && *c != 0x7f && (utf8 || *c < 0x80);
 
         r = shown ? buf_append(ret, c, 1) : buf_append_char(ret, '?');
+        i += c1;
     }
     return r;
 }

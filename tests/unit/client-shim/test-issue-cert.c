@@ -182,14 +182,16 @@ static void test_the_top_can_be_shown(void **state)
 {
     struct world *w = *state;
     const struct fixture_cert strange = { .subject = "Intermediate",
-                                          .issuer = "R\x1b[2J\xc3\xb6\x7f",
+                                          .issuer = "R\x1b[2J\xc3\xb6\x7f"
+                                                    "\xc2\x9b"
+                                                    "2J\xc2\xa0",
                                           .not_before_s = NOW - DAY,
                                           .not_after_s = NOW + DAY };
     const struct fixture_cert nameless = { .subject = "Intermediate",
                                            .not_before_s = NOW - DAY,
                                            .not_after_s = NOW + DAY };
     const struct fixture_cert *cases[] = { &strange, &nameless };
-    static const char *const shown[] = { "R?[2J\xc3\xb6?", "" };
+    static const char *const shown[] = { "R?[2J\xc3\xb6??2J\xc2\xa0", "" };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         X509 *cert = fixture_cert(cases[i], w->ca_key, w->root_key);
