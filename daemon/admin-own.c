@@ -102,6 +102,11 @@ void own_sign(struct guardian *g, struct varlink_call *call,
         own_free(o);
         return;
     }
+    if (p->keep && p->keep(p->userdata)) {
+        admin_error_busy(call);
+        own_free(o);
+        return;
+    }
     token_send(a->token,
                &(struct token_ask){ .op = TOKEN_OP_SIGN,
                                     .label = a->row.key_label,

@@ -12,6 +12,10 @@ struct own_params {
     const char *nonce, *url, *payload;
     bool by_jwk;
     const struct identifiers *identifiers; /* for the audit line, or NULL */
+    /* What changes here with the request: after its audit line, before its
+     * signature; NULL: nothing. Not 0: it is not signed, Busy. */
+    int (*keep)(void *userdata);
+    void *userdata;
 };
 
 /* own_account() - one that can sign now, and the nonce is one. NULL: it was
@@ -24,6 +28,6 @@ struct account *own_valid_account(struct guardian *g, struct varlink_call *call,
                                   const char *name,
                                   const char *nonce) MUST_CHECK;
 
-/* own_sign() - audited, signed, and the answer. */
+/* own_sign() - audited, kept, signed, and the answer. */
 void own_sign(struct guardian *g, struct varlink_call *call,
               const struct account *a, const struct own_params *p);

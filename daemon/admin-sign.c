@@ -35,17 +35,19 @@ const char *admin_contacts_check(const json_t *contacts)
 }
 
 struct registration {
+    struct guardian *guardian;
+    struct account *account;
     const json_t *contacts, *binding;
     bool agreed;
     char *kid; /* of the binding */
 };
 
 /* Kept, so that account show tells what the CA was told. */
-static int keep_registration(struct guardian *g, struct account *a,
-                             const struct registration *reg)
+static int keep_registration(void *userdata)
 {
     CLEANUP_FREE char **list = NULL;
-    struct store_account row = a->row;
+    const struct registration *reg = userdata;
+    struct store_account row = reg->account->row;
     int r;
 
     r = admin_borrow_list(reg->contacts, ADMIN_CONTACTS_MAX, &list);
@@ -53,7 +55,7 @@ static int keep_registration(struct guardian *g, struct account *a,
         return r;
     row.contacts = list;
     row.external_account_sent = reg->kid;
-    return accounts_update(g, a, &row);
+    return accounts_update(reg->guardian, reg->account, &row);
 }
 
 static int add_member(struct buf *b, const char *name, const char *value)
@@ -108,11 +110,11 @@ static bool check_binding(struct varlink_call *call, const struct account *a,
     return r == 0;
 }
 
-static void sign_registration(struct guardian *g, struct varlink_call *call,
-                              struct account *a, struct registration *reg,
-                              const char *nonce)
+static void sign_registration(struct varlink_call *call,
+                              struct registration *reg, const char *nonce)
 {
     CLEANUP_BUF struct buf payload = { 0 };
+    const struct account *a = reg->account;
     const char *bad = admin_contacts_check(reg->contacts);
 
     if (bad) {
@@ -121,21 +123,23 @@ static void sign_registration(struct guardian *g, struct varlink_call *call,
     }
     if (!check_binding(call, a, reg))
         return;
-    if (registration_payload(reg, &payload) || keep_registration(g, a, reg)) {
+    if (registration_payload(reg, &payload)) {
         admin_error_busy(call);
         return;
     }
-    own_sign(g, call, a,
+    own_sign(reg->guardian, call, a,
              &(struct own_params){ .nonce = nonce,
                                    .url = a->row.acme.directory.new_account,
                                    .payload = buf_str(&payload),
-                                   .by_jwk = true });
+                                   .by_jwk = true,
+                                   .keep = keep_registration,
+                                   .userdata = reg });
 }
 
 ADMIN_METHOD(admin_on_account_sign_registration)
 {
     struct guardian *g = userdata;
-    struct registration reg = { 0 };
+    struct registration reg = { .guardian = g };
     const char *name = "";
     const char *nonce = "";
     const struct param params[] = {
@@ -160,7 +164,8 @@ ADMIN_METHOD(admin_on_account_sign_registration)
                           "only an account that is not dead is registered");
         return;
     }
-    sign_registration(g, call, a, &reg, nonce);
+    reg.account = a;
+    sign_registration(call, &reg, nonce);
     free(reg.kid);
 }
 

@@ -93,6 +93,12 @@ def in_registry(g, *statements):
         db.commit()
 
 
+def registry(g):
+    with contextlib.closing(sqlite3.connect(g.lab.dir /
+                                            "state/registry.db")) as db:
+        return list(db.iterdump())
+
+
 # Directory, issuers, proof.
 
 @D.with_guardian()
@@ -741,6 +747,12 @@ def test_a_full_audit_log_keeps_nobody_from_denying(g):
                                 "text": "x"})
     D.expect_error(g.ask_admin("NameAllow", {"domain": "www.example.com"}),
                    "AuditUnavailable")
+    before = registry(g)
+    D.expect_error(g.ask_admin("AccountSignRegistration", {
+        "name": "test", "nonce": "n", "contacts": ["mailto:x@y.example"],
+        "termsOfServiceAgreed": True, "externalAccountBinding": binding(g)}),
+        "AuditUnavailable")
+    L.expect(registry(g) == before, "not even what the CA would be told")
     log.unlink()
     (g.lab.dir / "log-away").rename(log)
     g.restart()
