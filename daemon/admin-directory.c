@@ -4,11 +4,13 @@
 
 #include "acme/json-strict.h"
 #include "daemon/admin-call.h"
+#include "daemon/directory-changes.h"
 #include "daemon/params.h"
 
 /*
  * AccountSetDirectory: what the CA's directory says now. A difference to what
- * it said before is told and logged, member by member: nobody follows silently.
+ * it said before is told, and all that is new is logged, member by member:
+ * nobody follows silently.
  */
 
 /*
@@ -125,108 +127,22 @@ static bool take_meta(struct varlink_call *call, const json_t *object,
     return r == 0;
 }
 
-/* ---- changes ---- */
-
-static int add_change(json_t *changes, const char *name, const char *from,
-                      const char *to)
-{
-    CLEANUP_BUF struct buf b = { 0 };
-    int r;
-
-    from = from ? from : "";
-    to = to ? to : "";
-    if (strcmp(from, to) == 0)
-        return 0;
-    r = buf_printf(&b, "%s: %s -> %s", name, *from ? from : "none",
-                   *to ? to : "none");
-    if (r == 0 && json_array_append_new(changes, json_string(buf_str(&b))) < 0)
-        r = -ENOMEM;
-    return r;
-}
-
-static int add_list_change(json_t *changes, const char *name, char *const *from,
-                           char *const *to)
-{
-    CLEANUP_BUF struct buf a = { 0 };
-    CLEANUP_BUF struct buf b = { 0 };
-    int r = 0;
-
-    for (; r == 0 && from && *from; from++)
-        r = buf_printf(&a, "%s%s", a.len ? " " : "", *from);
-    for (; r == 0 && to && *to; to++)
-        r = buf_printf(&b, "%s%s", b.len ? " " : "", *to);
-    return r ? r : add_change(changes, name, buf_str(&a), buf_str(&b));
-}
-
-static int add_meta_changes(json_t *changes, const struct acme_meta *from,
-                            const struct acme_meta *to)
-{
-    int r;
-
-    r = add_change(changes, "termsOfService", from->terms, to->terms);
-    if (r == 0)
-        r = add_change(changes, "externalAccountRequired",
-                       from->external_account_required ? "true" : "false",
-                       to->external_account_required ? "true" : "false");
-    if (r == 0)
-        r = add_change(changes, "accountHashPrefix", from->account_hash_prefix,
-                       to->account_hash_prefix);
-    if (r == 0)
-        r = add_list_change(changes, "issuerDomainNames", from->issuers,
-                            to->issuers);
-    if (r == 0)
-        r = add_list_change(changes, "caaIdentities", from->caa_identities,
-                            to->caa_identities);
-    return r ? r
-             : add_list_change(changes, "profiles", from->profiles,
-                               to->profiles);
-}
-
-/* What is known for the first time is no change. */
-static int find_changes(const struct store_account *from,
-                        const struct store_account *to, json_t *changes)
-{
-    static const struct {
-        const char *name;
-        enum acme_endpoint which;
-    } endpoints[] = {
-        { "newNonce", ACME_ENDPOINT_NEW_NONCE },
-        { "newAccount", ACME_ENDPOINT_NEW_ACCOUNT },
-        { "newOrder", ACME_ENDPOINT_NEW_ORDER },
-        { "newAuthz", ACME_ENDPOINT_NEW_AUTHZ },
-        { "revokeCert", ACME_ENDPOINT_REVOKE_CERT },
-        { "keyChange", ACME_ENDPOINT_KEY_CHANGE },
-        { "renewalInfo", ACME_ENDPOINT_RENEWAL_INFO },
-    };
-    int r = 0;
-
-    for (size_t i = 0;
-         r == 0 && from->acme.directory.new_order && i < ARRAY_LEN(endpoints);
-         i++)
-        r = add_change(changes, endpoints[i].name,
-                       acme_account_endpoint(&from->acme, endpoints[i].which),
-                       acme_account_endpoint(&to->acme, endpoints[i].which));
-    if (r == 0 && from->meta_known)
-        r = add_meta_changes(changes, &from->meta, &to->meta);
-    return r;
-}
-
-/* One line for the call, or one for each change. */
+/* One line for the call, or those of what is new. */
 static bool begin(struct guardian *g, struct varlink_call *call,
-                  const char *account, const json_t *changes)
+                  const char *account, const json_t *lines)
 {
-    const json_t *change;
+    const json_t *line;
     size_t i;
 
-    if (json_array_size(changes) == 0)
+    if (json_array_size(lines) == 0)
         return admin_begin(g, call,
                            &(struct admin_subject){ .account = account });
-    json_array_foreach(changes, i, change)
+    json_array_foreach(lines, i, line)
     {
         if (!admin_begin(
                 g, call,
                 &(struct admin_subject){ .account = account,
-                                         .detail = json_string_value(change) }))
+                                         .detail = json_string_value(line) }))
             return false;
     }
     return true;
@@ -236,12 +152,13 @@ static void set_directory(struct guardian *g, struct varlink_call *call,
                           struct account *a, const struct store_account *row)
 {
     CLEANUP_JSON json_t *changes = json_array();
+    CLEANUP_JSON json_t *lines = json_array();
 
-    if (!changes || find_changes(&a->row, row, changes)) {
+    if (!changes || !lines || directory_changes(&a->row, row, changes, lines)) {
         admin_error_busy(call);
         return;
     }
-    if (!begin(g, call, row->acme.name, changes))
+    if (!begin(g, call, row->acme.name, lines))
         return;
     if (accounts_update(g, a, row))
         admin_error_busy(call);

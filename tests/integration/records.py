@@ -107,7 +107,12 @@ def test_what_the_directory_says_is_kept_and_changes_are_told(g):
     L.expect(a["meta"] is None and a["issuers"] == [] and a["proof"] is None
              and a["notProven"] is None and a["externalAccount"] is None
              and not a["staging"], str(a))
+    L.expect([x["detail"] for x in admin_lines(g, "AccountSetDirectory")] ==
+             [f"{n}: {u}" for n, u in D.ENDPOINTS.items()],
+             "what is known for the first time is logged")
     L.expect(set_meta(g) == [], "known for the first time is no change")
+    L.expect(admin_lines(g, "AccountSetDirectory")[-1]["detail"] ==
+             "externalAccountRequired: false", "but logged")
     terms = D.CA + "/terms/2"
     changes = set_meta(g, termsOfService=terms, accountHashPrefix=PREFIX,
                        issuerDomainNames=[ISSUER],
