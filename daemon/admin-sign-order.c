@@ -85,20 +85,29 @@ ADMIN_METHOD(admin_on_account_sign_fetch)
             &(struct own_params){ .nonce = nonce, .url = url, .payload = "" });
 }
 
-/* Names that records stand for, and no others: this is no way around policy.
- * False: it was answered. */
+/*
+ * Names that records stand for, and no others: this is no way around policy. A
+ * record that is not wildcard now may have been, and left an authorization: it
+ * is looked for while nobody can use it, which is while the name is denied.
+ * False: it was answered.
+ */
 static bool has_record(struct guardian *g, struct varlink_call *call,
-                       const char *account, const char *domain)
+                       const char *account, const char *domain, bool wildcard)
 {
     bool found = false;
+    bool is_wildcard = false;
 
-    if (store_record_has(g->store, account, domain, &found)) {
+    if (store_record_has(g->store, account, domain, &found, &is_wildcard))
         admin_error_busy(call);
-        return false;
-    }
-    if (!found)
+    else if (!found)
         admin_error_value(call, "domain", "has no record of this account here");
-    return found;
+    else if (wildcard && !is_wildcard && !denied_has(g->policy, domain))
+        admin_error_value(call, "wildcard",
+                          "is for a domain that has a wildcard record of this "
+                          "account here, or that is denied (NameDeny)");
+    else
+        return true;
+    return false;
 }
 
 static void sign_order(struct guardian *g, struct varlink_call *call,
@@ -149,7 +158,7 @@ ADMIN_METHOD(admin_on_account_sign_order)
         admin_error_refusal(call, "domain", &refusal);
         return;
     }
-    if (!has_record(g, call, name, domain))
+    if (!has_record(g, call, name, domain, wildcard))
         return;
     if (buf_printf(&full, "%s%s", wildcard ? "*." : "", domain))
         admin_error_busy(call);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "daemon/params.h"
+
 void denied_deinit(struct denied *d)
 {
     store_denied_free(d->items, d->n);
@@ -38,4 +40,14 @@ int denied_apply(const struct denied *d, struct policy_set *policy,
                                ? "a denied name in the registry is no domain"
                                : "out of memory for the denied names");
     return r;
+}
+
+bool denied_has(const struct policy_set *policy, const char *domain)
+{
+    /* Only read. */
+    struct identifier id = { .type = IDENTIFIER_DNS,
+                             .value = params_borrow(domain) };
+    const char *name;
+
+    return policy_denies_any(policy, &(struct identifiers){ &id, 1 }, &name);
 }

@@ -22,3 +22,10 @@ void denied_deinit(struct denied *d);
  */
 int denied_apply(const struct denied *d, struct policy_set *policy,
                  struct errmsg *reterr) MUST_CHECK;
+
+/**
+ * denied_has() - is this domain, or one above it, denied in @policy?
+ *
+ * By NameDeny or by [Deny].
+ */
+bool denied_has(const struct policy_set *policy, const char *domain);

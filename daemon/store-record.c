@@ -231,26 +231,31 @@ int store_record_each(struct store *s, const struct store_record_query *q,
     return r;
 }
 
+struct found {
+    bool any, wildcard;
+};
+
 static int found_one(const struct store_record *x, void *userdata)
 {
-    bool *found = userdata;
+    struct found *found = userdata;
 
-    (void)x;
-    *found = true;
-    return 1;
+    found->any = true;
+    found->wildcard = found->wildcard || x->wildcard;
+    return 0;
 }
 
 int store_record_has(struct store *s, const char *account, const char *domain,
-                     bool *ret)
+                     bool *ret, bool *ret_wildcard)
 {
     const struct store_record_query q = { .account = account,
                                           .domain = domain };
-    bool found = false;
+    struct found found = { 0 };
     int r;
 
     r = store_record_each(s, &q, found_one, &found);
-    if (r && !found)
+    if (r)
         return r;
-    *ret = found;
+    *ret = found.any;
+    *ret_wildcard = found.wildcard;
     return 0;
 }

@@ -142,9 +142,10 @@ int store_records_add(struct store *s, const struct store_record *x, size_t n,
 int store_record_remove(struct store *s, const char *account,
                         const char *domain, const char *issuer,
                         size_t *ret_n) MUST_CHECK;
-/* store_record_has() - any for this account and domain. */
+/* store_record_has() - any for this account and domain; @ret_wildcard: one that
+ * is wildcard. */
 int store_record_has(struct store *s, const char *account, const char *domain,
-                     bool *ret) MUST_CHECK;
+                     bool *ret, bool *ret_wildcard) MUST_CHECK;
 
 /*
  * store_record_each() - in the order of account, domain, issuer

@@ -309,13 +309,41 @@ def test_an_order_is_only_for_names_that_have_a_record(g):
         {"type": "dns", "value": "www.example.com"}]}, new_order,
         domain="www.example.com", wildcard=False)
     L.expect(line["identifiers"] == ["www.example.com"], str(line))
-    own(g, "AccountSignOrder", {"identifiers": [
-        {"type": "dns", "value": "*.www.example.com"}]}, new_order,
-        domain="www.example.com", wildcard=True)
+    star = {"identifiers": [{"type": "dns", "value": "*.www.example.com"}]}
+    asked = {"domain": "www.example.com", "wildcard": True}
+    D.expect_error(g.ask_admin("AccountSignOrder", {**ask, **asked}),
+                   "InvalidValue", parameter="wildcard")
+    g.must("NameDeny", {"domain": "www.example.com"})
+    own(g, "AccountSignOrder", star, new_order, **asked)
+    g.must("NameAllow", {"domain": "www.example.com"})
+    D.expect_error(g.ask_admin("AccountSignOrder", {**ask, **asked}),
+                   "InvalidValue", parameter="wildcard")
+    add(g, record("www.example.com", wildcard=True))
+    own(g, "AccountSignOrder", star, new_order, **asked)
     g.make_account("second")
     D.expect_error(g.ask_admin("AccountSignOrder", {
         **ask, "name": "second", "domain": "www.example.com"}),
         "InvalidValue", parameter="domain")
+
+
+@D.with_guardian()
+def test_own_requests_go_on_while_all_is_suspended(g):
+    typed(g)
+    add(g, record("www.example.com"))
+    g.must("Suspend", {"scope": "all"})
+    g.must("Suspend", {"scope": "account", "name": "test"})
+    g.must("NameDeny", {"domain": "www.example.com"})
+    D.expect_error(g.sign_input(D.CLIENT, g.order("www.example.com")),
+                   "PolicyDenied", reason="suspended")
+    url = D.CA + "/acme/authz/1"
+    own(g, "AccountSignProof", None, D.ACCOUNT_URL)
+    own(g, "AccountSignFetch", None, url, url=url)
+    own(g, "AccountSignOrder", {"identifiers": [
+        {"type": "dns", "value": "www.example.com"}]}, D.ENDPOINTS["newOrder"],
+        domain="www.example.com", wildcard=False)
+    own(g, "AccountSignAuthorizationDeactivation", {"status": "deactivated"},
+        url, url=url)
+    own(g, "AccountSignDeactivation", {"status": "deactivated"}, D.ACCOUNT_URL)
 
 
 @D.with_guardian()
