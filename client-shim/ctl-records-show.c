@@ -32,8 +32,9 @@ static int keep(const struct records_record *r, void *userdata)
 /* The members of a value that are not the record's. */
 static int take_value(json_t *record, const json_t *value)
 {
-    static const char *const members[] = { "owner", "form",    "accounturi",
-                                           "value", "expired", "staging" };
+    static const char *const members[] = { "owner",  "form",    "accounturi",
+                                           "value",  "expired", "denied",
+                                           "staging" };
     int e = 0;
 
     for (size_t i = 0; e == 0 && i < ARRAY_LEN(members); i++)
@@ -128,6 +129,9 @@ static int print_record(const json_t *record)
     ctl_table_pair(&t, "wildcard", ctl_true(record, "wildcard") ? "yes" : NULL);
     ctl_table_pair(&t, "reusable", ctl_true(record, "reusable") ? "yes" : NULL);
     until_pair(&t, record);
+    ctl_table_pair(&t, "DENIED",
+                   ctl_true(record, "denied") ? "nothing is signed for it"
+                                              : NULL);
     ctl_table_pair(&t, "added", ctl_string(record, "added"));
     ctl_table_pair(&t, "owner", ctl_string(record, "owner"));
     value_pairs(&t, record);

@@ -316,6 +316,14 @@ int records_sheet_add(struct records_sheet *s, const struct records_value *v,
     struct entry e = { .value = v, .account_url = account_url };
     int r;
 
+    if (v->denied) {
+        errmsg_set(
+            reterr,
+            "%s: %s is denied, itself or by a name above it (NameDeny or "
+            "[Deny]), so nothing is signed for it",
+            v->owner, v->domain);
+        return RECORDS_SHEET_E_LEFT_OUT;
+    }
     r = judge(s, v, reterr);
     if (r == 0)
         r = check_caa(v, account_url, reterr);

@@ -44,7 +44,7 @@ DEFINE_CLEANUP(struct records_sheet *, records_sheet_free)
  * @account_url: for CAA records; NULL: without them
  *
  * The value is judged once more as a CA would, now: what would not be accepted
- * is not shown.
+ * is not shown, nor is what is denied.
  *
  * Return: 0; RECORDS_SHEET_E_LEFT_OUT with *reterr: this one has no place on
  * the sheet; RECORDS_SHEET_E_NO_KEY: nor has it, being in a zone that is not

@@ -25,6 +25,7 @@ bool records_value_read(json_t *row, struct records_value *ret)
         .wildcard = ctl_true(row, "wildcard"),
         .reusable = ctl_true(row, "reusable"),
         .expired = ctl_true(row, "expired"),
+        .denied = ctl_true(row, "denied"),
         .staging = ctl_true(row, "staging"),
         .row = row,
     };

@@ -25,6 +25,7 @@ struct records_value {
     bool reusable; /* key-bound, the same for all domains of the account */
     bool key_bound;
     bool expired;
+    bool denied; /* by NameDeny or [Deny]: not to be published */
     bool staging;
     json_t *row; /* all of it, as the daemon said it */
 };

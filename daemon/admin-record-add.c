@@ -83,6 +83,17 @@ static bool check_domain(struct varlink_call *call, size_t i,
     return false;
 }
 
+static bool check_denied(const struct guardian *g, struct varlink_call *call,
+                         size_t i, const char *domain)
+{
+    struct errmsg e = { 0 };
+
+    if (!denied_say(&g->denied, g->policy, domain, &e))
+        return true;
+    error_at(call, i, "domain", e.text);
+    return false;
+}
+
 static bool check_issuer(struct varlink_call *call, size_t i,
                          const struct store_account *row, const struct wish *w)
 {
@@ -139,6 +150,7 @@ static bool take_wish(const struct guardian *g, struct varlink_call *call,
         return false;
     }
     if (!check_domain(call, i, w.domain) ||
+        !check_denied(g, call, i, w.domain) ||
         !check_issuer(call, i, &a->row, &w) ||
         !check_facts(call, i, a, &w, now_s))
         return false;

@@ -225,6 +225,7 @@ static int value_one(const struct store_record *x, void *userdata)
 {
     struct listing *l = userdata;
     struct refusal refusal = { 0 };
+    struct record_marks marks;
     int r;
 
     r = page_item(&l->page);
@@ -236,7 +237,11 @@ static int value_one(const struct store_record *x, void *userdata)
         r = check_issuer(l, x);
     if (r)
         return r;
-    r = record_put_value(&l->source, x, l->now_s, &l->page.b, &refusal);
+    marks = (struct record_marks){
+        .expired = x->until_s > 0 && x->until_s < l->now_s,
+        .denied = denied_has(l->guardian->policy, x->domain),
+    };
+    r = record_put_value(&l->source, x, &marks, &l->page.b, &refusal);
     if (r == REFUSED)
         return refused_value(l, x, &refusal);
     return r ? r : listing_item_end(l, x);

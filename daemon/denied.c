@@ -2,6 +2,8 @@
 #include "daemon/denied.h"
 
 #include <errno.h>
+#include <string.h>
+#include <time.h>
 
 #include "daemon/params.h"
 
@@ -50,4 +52,49 @@ bool denied_has(const struct policy_set *policy, const char *domain)
     const char *name;
 
     return policy_denies_any(policy, &(struct identifiers){ &id, 1 }, &name);
+}
+
+static int compare_name(const void *key, const void *item)
+{
+    const struct store_denied *x = item;
+
+    return strcmp(key, x->name);
+}
+
+/* NULL at the end. */
+static const char *parent_of(const char *domain)
+{
+    const char *dot = strchr(domain, '.');
+
+    return dot ? dot + 1 : NULL;
+}
+
+bool denied_say(const struct denied *d, const struct policy_set *policy,
+                const char *domain, struct errmsg *ret)
+{
+    const struct store_denied *x = NULL;
+    const char *name = NULL;
+    char since[32] = "";
+    struct tm tm = { 0 };
+
+    for (; domain; domain = parent_of(domain)) {
+        if (!x && d->n > 0)
+            x = bsearch(domain, d->items, d->n, sizeof(*x), compare_name);
+        if (denied_has(policy, domain))
+            name = domain; /* of several the one above all others */
+    }
+    if (!x && !name)
+        return false;
+    if (!x) {
+        errmsg_set(ret, "%.253s is denied by [Deny] Domain= of guardian.conf",
+                   name);
+        return true;
+    }
+    if (gmtime_r(&(time_t){ x->since_s }, &tm))
+        (void)strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    errmsg_set(ret,
+               "%.253s is denied since %s by %.32s; NameAllow of that name "
+               "undoes it (acme-guardian.admin(7))",
+               x->name, since, x->by);
+    return true;
 }

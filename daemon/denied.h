@@ -29,3 +29,12 @@ int denied_apply(const struct denied *d, struct policy_set *policy,
  * By NameDeny or by [Deny].
  */
 bool denied_has(const struct policy_set *policy, const char *domain);
+
+/**
+ * denied_say() - which name keeps @domain from being used, since when, and what
+ * undoes that
+ *
+ * False: it is not denied.
+ */
+bool denied_say(const struct denied *d, const struct policy_set *policy,
+                const char *domain, struct errmsg *ret);

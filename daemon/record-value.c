@@ -110,7 +110,8 @@ static int make_value(struct record_source *s, const struct store_record *x,
 }
 
 int record_put_value(struct record_source *s, const struct store_record *x,
-                     int64_t now_s, struct buf *b, struct refusal *ret_refusal)
+                     const struct record_marks *marks, struct buf *b,
+                     struct refusal *ret_refusal)
 {
     int r;
 
@@ -118,7 +119,9 @@ int record_put_value(struct record_source *s, const struct store_record *x,
     if (r == 0)
         r = record_put_facts(b, x);
     if (r == 0)
-        r = put_flag(b, ",\"expired\":", x->until_s > 0 && x->until_s < now_s);
+        r = put_flag(b, ",\"expired\":", marks->expired);
+    if (r == 0)
+        r = put_flag(b, ",\"denied\":", marks->denied);
     if (r == 0)
         r = buf_append_str(b, ",\"owner\":\"" PERSIST_LABEL ".");
     if (r == 0)

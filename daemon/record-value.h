@@ -30,11 +30,16 @@ int record_source_init(struct record_source *s,
                        const char *form) MUST_CHECK;
 void record_source_deinit(struct record_source *s);
 
+/* What is said beside a value: that it should not stand in DNS any more. */
+struct record_marks {
+    bool expired, denied;
+};
+
 /**
  * record_put_value() - a RecordValue, appended to @b
  *
  * Return: 0; REFUSED: no CA would accept it; -ENOMEM.
  */
 int record_put_value(struct record_source *s, const struct store_record *x,
-                     int64_t now_s, struct buf *b,
+                     const struct record_marks *marks, struct buf *b,
                      struct refusal *ret_refusal) MUST_CHECK;

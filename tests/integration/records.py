@@ -529,14 +529,14 @@ def test_values_are_what_stands_in_dns(g):
         "account": "test", "domain": "example.com",
         "owner": "_validation-persist.example.com", "issuer": ISSUER,
         "wildcard": True, "reusable": False, "persistUntil": until,
-        "expired": False, "accounturi": D.ACCOUNT_URL,
+        "expired": False, "denied": False, "accounturi": D.ACCOUNT_URL,
         "value": f"{ISSUER}; accounturi={D.ACCOUNT_URL}; policy=wildcard; "
                  f"persistUntil={until}", "form": "url", "staging": False,
     }, {
         "account": "test", "domain": "www.example.com",
         "owner": "_validation-persist.www.example.com", "issuer": ISSUER,
         "wildcard": False, "reusable": False, "persistUntil": None,
-        "expired": False, "accounturi": D.ACCOUNT_URL,
+        "expired": False, "denied": False, "accounturi": D.ACCOUNT_URL,
         "value": f"{ISSUER}; accounturi={D.ACCOUNT_URL}", "form": "url",
         "staging": False}], str(got))
     D.expect_error(g.ask_admin("RecordValues", {"form": "key-bound"}),
@@ -559,6 +559,43 @@ def test_values_are_what_stands_in_dns(g):
                     ("example.com",)))
     L.expect([v["expired"] for v in values(g)] == [False, True, False],
              "no CA takes it any more")
+
+
+@D.with_guardian()
+def test_a_denied_name_gets_no_record_and_no_value(g):
+    ready(g)
+    names = ["a.www.example.com", "example.com", "www.example.com",
+             "wwww.example.com"]
+    add(g, *map(record, names))
+
+    def denied():
+        return [v["domain"] for v in values(g) if v["denied"]]
+
+    def refused(domain, *words):
+        got = g.ask_admin("RecordAdd", {"records": [
+            record("new.example.net"), record(domain)]})
+        D.expect_error(got, "InvalidValue", parameter="records[1].domain")
+        L.expect(all(w in got[1]["text"] for w in words), str(got))
+
+    L.expect(denied() == [], "none yet")
+    g.must("NameDeny", {"domain": "www.example.com"})
+    L.expect(denied() == ["a.www.example.com", "www.example.com"], "with below")
+    since = g.must("NameDenied")["names"][0]["since"]
+    for domain in ("www.example.com", "b.www.example.com"):
+        refused(domain, "www.example.com is denied since " + since, "uid 0",
+                "NameAllow")
+    add(g, record("example.com", wildcard=True), record("xwww.example.com"))
+    g.must("RecordRemove", {"account": "test", "domain": "www.example.com"})
+    g.must("NameAllow", {"domain": "www.example.com"})
+    L.expect(denied() == [], "undone")
+    add(g, record("www.example.com"))
+    g.configure(g.conf.replace("[Deny]\nDomain=",
+                               "[Deny]\nDomain=example.com "))
+    g.must("Reload")
+    L.expect(denied() == sorted(names + ["xwww.example.com"]),
+             "by the configuration, too")
+    refused("www.example.com", "example.com is denied by [Deny]",
+            "guardian.conf")
 
 
 @D.with_guardian()

@@ -238,6 +238,19 @@ def test_an_expired_record_is_not_rendered(w):
     expect("EXPIRED" in w.ctl("records", "show", "soon.example"), "show, too")
 
 
+def test_a_denied_record_is_not_rendered(w):
+    w.ctl("records", "add", "bound", "deny.example", "www.deny.example",
+          "other.example")
+    w.call("NameDeny", domain="deny.example")
+    out = w.render(code=1, says="www.deny.example is denied")
+    expect("other.example" in out and "deny.example" not in out, out)
+    expect("DENIED" in w.ctl("records", "show", "www.deny.example"), "shown")
+    w.ctl("records", "add", "bound", "a.deny.example", code=2,
+          says="NameAllow of that name undoes it")
+    w.call("NameAllow", domain="deny.example")
+    expect(w.render().count("deny.example") == 2, "both again")
+
+
 def test_the_issuer(w):
     add = ("records", "add")
     w.ctl(*add, "two", "i.example", code=2, says="one.example, two.example")

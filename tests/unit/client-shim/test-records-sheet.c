@@ -253,6 +253,20 @@ static void test_what_a_ca_would_reject_is_left_out(void **state)
     }
 }
 
+static void test_what_is_denied_is_left_out(void **state)
+{
+    (void)state;
+    for (enum records_format f = RECORDS_ZONE; f <= RECORDS_BIND_POLICY; f++) {
+        const struct records_style style = { .format = f, .now_s = NOW };
+        struct records_value v = values[0];
+        struct errmsg err = { 0 };
+
+        v.denied = true;
+        add_one(&style, &v, NULL, &err);
+        assert_non_null(strstr(err.text, "example.com is denied"));
+    }
+}
+
 static void test_expired_says_since_when(void **state)
 {
     const struct records_style style = { .format = RECORDS_ZONE, .now_s = NOW };
@@ -418,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_bind_policy),
         cmocka_unit_test(test_what_a_ca_would_reject_is_left_out),
+        cmocka_unit_test(test_what_is_denied_is_left_out),
         cmocka_unit_test(test_expired_says_since_when),
         cmocka_unit_test(test_a_url_that_caa_cannot_carry_is_left_out),
         cmocka_unit_test(test_an_alias_that_is_too_long_is_left_out),

@@ -16,12 +16,14 @@ const struct ctl_command *const ctl_commands[] = { NULL };
 static json_t *good(void)
 {
     json_t *row = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:I}",
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:b, "
+        "s:I}",
         "account", "le", "domain", "example.com", "owner",
         "_validation-persist.example.com", "issuer", "ca.example", "accounturi",
         "https://ca.example/1", "value", "ca.example; accounturi=...", "form",
         "key-bound", "added", "2026-11-18T11:06:40Z", "wildcard", 1, "reusable",
-        0, "expired", 0, "staging", 1, "persistUntil", (json_int_t)1801353600);
+        0, "expired", 0, "denied", 1, "staging", 1, "persistUntil",
+        (json_int_t)1801353600);
 
     assert_non_null(row);
     return row;
@@ -38,6 +40,7 @@ static void test_a_value_is_read(void **state)
     assert_string_equal(v.owner, "_validation-persist.example.com");
     assert_int_equal(v.until_s, 1801353600);
     assert_true(v.wildcard && v.key_bound && v.staging);
+    assert_true(v.denied);
     assert_false(v.reusable || v.expired);
     assert_ptr_equal(v.row, row);
 

@@ -34,14 +34,15 @@ static const struct store_record plain = {
 };
 
 static void assert_value(const struct store_account *a, const char *form,
-                         const struct store_record *x, const char *expected)
+                         const struct store_record *x,
+                         const struct record_marks *marks, const char *expected)
 {
     CLEANUP(record_source_deinit) struct record_source s = { 0 };
     CLEANUP_BUF struct buf b = { 0 };
     struct refusal refusal;
 
     assert_int_equal(record_source_init(&s, a, form), 0);
-    assert_int_equal(record_put_value(&s, x, NOW, &b, &refusal), 0);
+    assert_int_equal(record_put_value(&s, x, marks, &b, &refusal), 0);
     assert_string_equal(buf_str(&b), expected);
 }
 
@@ -51,21 +52,22 @@ static void test_the_url_form(void **state)
     struct store_record x = plain;
 
     (void)state;
-    assert_value(&a, NULL, &x,
+    assert_value(&a, NULL, &x, &(struct record_marks){ 0 },
                  "{\"account\":\"a\",\"domain\":\"www.example.com\","
                  "\"issuer\":\"letsencrypt.org\",\"wildcard\":false,"
                  "\"reusable\":false,\"persistUntil\":null,\"expired\":false,"
+                 "\"denied\":false,"
                  "\"owner\":\"_validation-persist.www.example.com\","
                  "\"accounturi\":\"" URL "\","
                  "\"value\":\"letsencrypt.org; accounturi=" URL "\","
                  "\"form\":\"url\",\"staging\":true}");
     x.wildcard = true;
     x.until_s = NOW - 1;
-    assert_value(&a, "url", &x,
+    assert_value(&a, "url", &x, &(struct record_marks){ true, true },
                  "{\"account\":\"a\",\"domain\":\"www.example.com\","
                  "\"issuer\":\"letsencrypt.org\",\"wildcard\":true,"
                  "\"reusable\":false,\"persistUntil\":1789999999,"
-                 "\"expired\":true,"
+                 "\"expired\":true,\"denied\":true,"
                  "\"owner\":\"_validation-persist.www.example.com\","
                  "\"accounturi\":\"" URL "\","
                  "\"value\":\"letsencrypt.org; accounturi=" URL
@@ -107,7 +109,9 @@ static void test_a_reusable_value_is_one_for_all_domains(void **state)
     for (size_t i = 0; i < 3; i++) {
         x.reusable = i < 2;
         x.domain = i == 0 ? (char[]){ "a.example" } : (char[]){ "b.example" };
-        assert_int_equal(record_put_value(&s, &x, NOW, &b, &refusal), 0);
+        assert_int_equal(
+            record_put_value(&s, &x, &(struct record_marks){ 0 }, &b, &refusal),
+            0);
         (void)snprintf(values[i], sizeof(values[i]), "%s", buf_str(&s.value));
     }
     assert_string_equal(values[0], values[1]);
@@ -125,7 +129,9 @@ static void test_what_no_ca_would_take_is_refused(void **state)
     (void)state;
     assert_int_equal(record_source_init(&s, &a, NULL), 0);
     x.issuer = (char[]){ "letsencrypt.org; policy=wildcard" };
-    assert_int_equal(record_put_value(&s, &x, NOW, &b, &refusal), REFUSED);
+    assert_int_equal(
+        record_put_value(&s, &x, &(struct record_marks){ 0 }, &b, &refusal),
+        REFUSED);
 }
 
 int main(void)
