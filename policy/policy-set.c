@@ -219,6 +219,8 @@ int policy_deny_check(const char *name, struct refusal *ret_refusal)
     /* A whole top-level domain may be denied: one label is enough here. */
     char padded[DNS_NAME_MAX + 8];
 
+    if (strchr(name, '.'))
+        return dns_name_check(bytes_from_str(name), false, ret_refusal);
     (void)snprintf(padded, sizeof(padded), "x.%s", name);
     return dns_name_check(bytes_from_str(padded), false, ret_refusal);
 }

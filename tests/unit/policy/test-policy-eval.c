@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "acme/dns-name.h"
 #include "policy-fixture.h"
 
 #define CLIENT "[Client]\nUser=1000\n[Allow]\nAccount=test\n"
@@ -141,10 +142,21 @@ static void test_what_can_be_denied(void **state)
         "1.2.3.4"
     };
     struct refusal refusal;
+    char longest[DNS_NAME_MAX + 2] = "";
 
     (void)state;
     assert_int_equal(policy_deny_check("example.com", NULL), 0);
     assert_int_equal(policy_deny_check("com", NULL), 0);
+    for (size_t i = 0; i < DNS_NAME_MAX; i++)
+        longest[i] = i % 2 ? '.' : 'a';
+    assert_int_equal(policy_deny_check(longest, &refusal), 0);
+    longest[DNS_NAME_MAX - 1] = '\0';
+    longest[DNS_NAME_MAX - 2] = 'a'; /* 252 */
+    assert_int_equal(policy_deny_check(longest, &refusal), 0);
+    memset(longest + DNS_NAME_MAX - 2, 'a', 3); /* 254 */
+    assert_int_equal(policy_deny_check(longest, &refusal), REFUSED);
+    memset(longest, 'a', DNS_NAME_MAX);
+    assert_int_equal(policy_deny_check(longest, &refusal), REFUSED);
     for (size_t i = 0; i < ARRAY_LEN(no); i++)
         assert_int_equal(policy_deny_check(no[i], &refusal), REFUSED);
 }
