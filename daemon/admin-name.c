@@ -33,14 +33,19 @@ static bool take_domain(struct varlink_call *call, const json_t *parameters,
 static int name_changed(struct guardian *g, const struct varlink_call *call,
                         const char *name, const char *what)
 {
-    int r;
+    const struct log_field fields[] = { { "GUARDIAN_DETAIL", name } };
+    unsigned uid = varlink_call_peer(call)->uid;
+    struct errmsg e = { 0 };
+    int r = denied_renew(&g->denied, g->store, g->policy, &e);
 
-    r = denied_load(&g->denied, g->store);
-    if (r == 0)
-        r = denied_apply(&g->denied, g->policy, NULL);
-    log_event(LOG_WARNING, MSG_NAME_DENIED,
-              (struct log_field[]){ { "GUARDIAN_DETAIL", name } }, 1,
-              "%s by uid %u: %s", what, varlink_call_peer(call)->uid, name);
+    if (r)
+        log_event(LOG_ERR, MSG_NAME_DENIED, fields, 1,
+                  "%s by uid %u, but not in force yet: %s: %s; until it is "
+                  "asked for again, or a restart, the names denied before are",
+                  what, uid, name, e.text);
+    else
+        log_event(LOG_WARNING, MSG_NAME_DENIED, fields, 1, "%s by uid %u: %s",
+                  what, uid, name);
     return r;
 }
 

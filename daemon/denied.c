@@ -44,6 +44,27 @@ int denied_apply(const struct denied *d, struct policy_set *policy,
     return r;
 }
 
+int denied_renew(struct denied *d, struct store *store,
+                 struct policy_set *policy, struct errmsg *reterr)
+{
+    struct denied fresh = { 0 };
+    int r;
+
+    r = denied_load(&fresh, store);
+    if (r) {
+        errmsg_set(reterr, "the registry cannot be read: error %d", -r);
+        return r;
+    }
+    r = denied_apply(&fresh, policy, reterr);
+    if (r) {
+        denied_deinit(&fresh);
+        return r;
+    }
+    denied_deinit(d);
+    *d = fresh;
+    return 0;
+}
+
 bool denied_has(const struct policy_set *policy, const char *domain)
 {
     /* Only read. */

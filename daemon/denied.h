@@ -24,6 +24,15 @@ int denied_apply(const struct denied *d, struct policy_set *policy,
                  struct errmsg *reterr) MUST_CHECK;
 
 /**
+ * denied_renew() - what the registry has now, in memory and in force
+ *
+ * Return: 0; POLICY_E_INVALID or negative errno with *reterr: nothing has
+ * changed in either.
+ */
+int denied_renew(struct denied *d, struct store *store,
+                 struct policy_set *policy, struct errmsg *reterr) MUST_CHECK;
+
+/**
  * denied_has() - is this domain, or one above it, denied in @policy?
  *
  * By NameDeny or by [Deny].

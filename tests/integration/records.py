@@ -795,6 +795,26 @@ def test_a_denied_name_is_refused_from_now_on(g):
 
 
 @D.with_guardian()
+def test_what_is_not_in_force_is_not_called_denied(g):
+    g.must("NameDeny", {"domain": "a.apps.example.com"})
+    in_registry(g, ("insert into denied values ('no domain', 1, 'test')",))
+    D.expect_error(g.ask_admin("NameDeny", {"domain": "www.example.com"}),
+                   "Busy")
+    log = g.lab.log("guardiand")
+    L.expect("Denied by uid 0: www.example.com" not in log and
+             "Denied by uid 0, but not in force yet: www.example.com" in log,
+             log)
+    L.expect(allowed(g, "www.example.com") and
+             not allowed(g, "a.apps.example.com"), "as it was before")
+    L.expect(len(g.must("NameDenied")["names"]) == 1, "and so it is listed")
+    in_registry(g, ("delete from denied where name = 'no domain'",))
+    g.must("NameDeny", {"domain": "www.example.com"})
+    L.expect(not allowed(g, "www.example.com"), "asked for again")
+    L.expect("Denied by uid 0: www.example.com" in g.lab.log("guardiand"),
+             "and said")
+
+
+@D.with_guardian()
 def test_a_full_audit_log_keeps_nobody_from_denying(g):
     ready(g)
     size = (g.lab.dir / "log/audit.jsonl").stat().st_size
