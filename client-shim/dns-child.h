@@ -93,8 +93,9 @@ struct dns_update {
 
 struct dns_update_result {
     /* OK: the server's word, in an answer signed with the key, is that it is
-     * done. RCODE, REFUSED or SERVFAIL: it says that nothing was done; @rcode
-     * says why. Others: see @unknown. */
+     * done. RCODE, LAME, REFUSED or SERVFAIL: it says, signed too unless it has
+     * no such key, that nothing was done; @rcode says why. Others: see
+     * @unknown. */
     enum dns_status status;
     unsigned rcode;      /* of the message; 0 if there is none */
     unsigned tsig_error; /* DNS_RCODE_BADSIG and the like, or 0 */

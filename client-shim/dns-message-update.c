@@ -233,25 +233,28 @@ static bool verified(ldns_pkt *pkt, struct bytes wire,
                                 (const char *)text->data, ours);
 }
 
-/* What a server says of our TSIG may come unsigned, since it could not verify
- * it: then nothing was done, whoever says so. */
-static bool read_tsig_error(const ldns_pkt *pkt, const struct dns_update *u,
+/* Without a key that both have, a server cannot sign: only then is what it says
+ * believed unsigned (RFC 8945 section 5.3.2). */
+static bool cannot_sign(unsigned tsig_error)
+{
+    return tsig_error == DNS_RCODE_BADKEY || tsig_error == DNS_RCODE_BADSIG;
+}
+
+/* What a server says of our TSIG. */
+static void read_tsig_error(const ldns_rr *tsig, const struct dns_update *u,
                             int64_t now_s, struct dns_update_result *ret)
 {
-    const ldns_rr *tsig = ldns_pkt_tsig(pkt);
     int64_t theirs;
 
-    ret->tsig_error = ldns_rdf2native_int16(ldns_rr_rdf(tsig, 5));
-    if (ret->tsig_error == 0)
-        return false;
     if (ret->tsig_error == DNS_RCODE_BADKEY)
         fail(ret, DNS_REFUSED,
-             "BADKEY: the server has no key %s for %s: its name or algorithm "
-             "is another there",
+             "BADKEY: refused by the server, which could not sign that: it has "
+             "no key %s for %s, its name or algorithm is another there",
              u->key_name, u->algorithm);
     else if (ret->tsig_error == DNS_RCODE_BADSIG)
         fail(ret, DNS_REFUSED,
-             "BADSIG: the server has another secret for the key %s",
+             "BADSIG: refused by the server, which could not sign that: it has "
+             "another secret for the key %s",
              u->key_name);
     else if (ret->tsig_error == DNS_RCODE_BADTIME) {
         theirs = time_of(ldns_rr_rdf(tsig, 6), 2);
@@ -261,7 +264,6 @@ static bool read_tsig_error(const ldns_pkt *pkt, const struct dns_update *u,
     } else
         fail(ret, DNS_REFUSED, "the server refuses the key %s: TSIG error %u",
              u->key_name, ret->tsig_error);
-    return true;
 }
 
 static void read_rcode(const struct dns_update *u,
@@ -296,6 +298,13 @@ static void read_rcode(const struct dns_update *u,
     }
 }
 
+static bool in_time(const ldns_pkt *pkt, int64_t now_s)
+{
+    int64_t when = time_of(ldns_rr_rdf(ldns_pkt_tsig(pkt), 1), 0);
+
+    return when <= now_s + FUDGE_S && when >= now_s - FUDGE_S;
+}
+
 static bool has_tsig(const ldns_pkt *pkt)
 {
     return ldns_pkt_tsig(pkt) && ldns_rr_rd_count(ldns_pkt_tsig(pkt)) == 7;
@@ -306,7 +315,7 @@ void dns_message_read_update(struct bytes wire, const struct dns_update *u,
                              struct dns_update_result *ret)
 {
     CLEANUP(pkt_free) ldns_pkt *pkt = NULL;
-    int64_t when;
+    char space[16];
 
     *ret = (struct dns_update_result){ .unknown = true };
     if (wire.len > UPDATE_ANSWER_MAX ||
@@ -316,25 +325,25 @@ void dns_message_read_update(struct bytes wire, const struct dns_update *u,
     }
     ret->rcode = (unsigned)ldns_pkt_get_rcode(pkt);
     if (!has_tsig(pkt)) {
-        /* Some refuse without a signature. A yes must have one. */
-        ret->unknown = ret->rcode == DNS_RCODE_NOERROR;
-        if (ret->unknown)
-            fail(ret, DNS_MALFORMED, "the answer is not signed with the key");
-        else
-            read_rcode(u, ret);
+        fail(ret, DNS_MALFORMED,
+             "the answer (%s) is not signed with the key %s: anybody may have "
+             "said that",
+             dns_rcode_name(ret->rcode, space), u->key_name);
         return;
     }
-    ret->unknown = false;
-    if (ret->rcode == DNS_RCODE_NOTAUTH && read_tsig_error(pkt, u, now_s, ret))
-        return;
-    when = time_of(ldns_rr_rdf(ldns_pkt_tsig(pkt), 1), 0);
-    if (!verified(pkt, wire, u, mac) || when > now_s + FUDGE_S ||
-        when < now_s - FUDGE_S) {
-        ret->unknown = true;
+    if (ret->rcode == DNS_RCODE_NOTAUTH)
+        ret->tsig_error =
+            ldns_rdf2native_int16(ldns_rr_rdf(ldns_pkt_tsig(pkt), 5));
+    if (!cannot_sign(ret->tsig_error) &&
+        !(in_time(pkt, now_s) && verified(pkt, wire, u, mac))) {
         fail(ret, DNS_MALFORMED,
              "the answer's signature does not verify with the key %s",
              u->key_name);
         return;
     }
-    read_rcode(u, ret);
+    ret->unknown = false;
+    if (ret->tsig_error)
+        read_tsig_error(ldns_pkt_tsig(pkt), u, now_s, ret);
+    else
+        read_rcode(u, ret);
 }

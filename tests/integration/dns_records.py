@@ -475,6 +475,8 @@ def test_an_update_without_a_word_back(lab):
     answers = {
         "silent": (lambda q, tcp: None if tcp else reply(q, 0x8403)),
         "unsigned": (lambda q, tcp: reply(q, 0xa800 if tcp else 0x8403)),
+        "refused": (lambda q, tcp: reply(q, 0xa805 if tcp else 0x8403)),
+        "notauth": (lambda q, tcp: reply(q, 0xa809 if tcp else 0x8403)),
     }
     for name, handler in answers.items():
         fake = FakeDns(handler)

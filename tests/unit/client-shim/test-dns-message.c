@@ -176,12 +176,28 @@ struct answering {
     ldns_pkt_rcode rcode;
     const char *key_name, *key, *algorithm; /* NULL: not signed */
     bool forgets_request;
+    uint16_t tsig_error; /* not 0: said without a MAC */
 };
 
 static const struct answering honest = {
-    LDNS_RCODE_NOERROR, "k1.",
-    "AQIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "hmac-sha256.", false
+    LDNS_RCODE_NOERROR, "k1.", "AQIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+    "hmac-sha256.",     false, 0
 };
+
+/* RFC 8945 section 5.3.2: a MAC of no octets. */
+static void unsign(ldns_pkt *pkt, uint16_t error)
+{
+    static uint8_t nothing[2];
+    ldns_rr *tsig = ldns_pkt_tsig(pkt);
+
+    ldns_rdf_deep_free(
+        ldns_rr_set_rdf(tsig,
+                        ldns_rdf_new_frm_data(LDNS_RDF_TYPE_INT16_DATA,
+                                              sizeof(nothing), nothing),
+                        3));
+    ldns_rdf_deep_free(ldns_rr_set_rdf(
+        tsig, ldns_native2rdf_int16(LDNS_RDF_TYPE_INT16, error), 5));
+}
 
 static struct dns_update_result
 answer(const struct signing *s, const struct answering *how, int64_t later_s)
@@ -208,6 +224,8 @@ answer(const struct signing *s, const struct answering *how, int64_t later_s)
                              pkt, how->key_name, how->key, 300, how->algorithm,
                              how->forgets_request ? NULL : request),
                          LDNS_STATUS_OK);
+    if (how->tsig_error)
+        unsign(pkt, how->tsig_error);
     assert_int_equal(ldns_pkt2wire(&wire, pkt, &len), LDNS_STATUS_OK);
     assert_true(
         dns_message_answers((struct bytes){ wire, len }, buf_bytes(&s->wire)));
@@ -281,6 +299,59 @@ static void test_a_no_says_why(void **state)
     }
 }
 
+/* Somebody else may have said it, while the server made the change. */
+static void test_a_no_that_is_not_signed_leaves_it_unknown(void **state)
+{
+    static const ldns_pkt_rcode codes[] = {
+        LDNS_RCODE_REFUSED, LDNS_RCODE_NOTAUTH, LDNS_RCODE_SERVFAIL,
+        LDNS_RCODE_FORMERR, LDNS_RCODE_NOTIMPL, LDNS_RCODE_NOTZONE,
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+        struct answering how = honest;
+        struct dns_update_result r;
+        char space[16];
+
+        how.rcode = codes[i];
+        how.key = NULL;
+        r = answer(*state, &how, 0);
+        assert_true(r.unknown);
+        assert_int_equal(r.status, DNS_MALFORMED);
+        assert_non_null(strstr(r.text, dns_rcode_name(codes[i], space)));
+        how = honest;
+        how.rcode = codes[i];
+        how.key = "AQIEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        assert_true(answer(*state, &how, 0).unknown);
+    }
+}
+
+/* What the server says of our TSIG, signed with nothing. */
+static void test_of_tsig_errors_two_need_no_signature(void **state)
+{
+    static const struct {
+        uint16_t error;
+        bool unknown;
+    } cases[] = {
+        { DNS_RCODE_BADSIG, false },
+        { DNS_RCODE_BADKEY, false },
+        { DNS_RCODE_BADTIME, true },
+        { 22 /* BADTRUNC */, true },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct answering how = honest;
+        struct dns_update_result r;
+
+        how.rcode = LDNS_RCODE_NOTAUTH;
+        how.tsig_error = cases[i].error;
+        r = answer(*state, &how, 0);
+        assert_int_equal(r.tsig_error, cases[i].error);
+        assert_int_equal(r.unknown, cases[i].unknown);
+        assert_int_equal(r.status,
+                         cases[i].unknown ? DNS_MALFORMED : DNS_REFUSED);
+    }
+}
+
 static void test_an_update_fits_or_is_refused(void **state)
 {
     struct signing *s = *state;
@@ -313,6 +384,12 @@ int main(void)
                                         signing_new, signing_free),
         cmocka_unit_test_setup_teardown(test_a_no_says_why, signing_new,
                                         signing_free),
+        cmocka_unit_test_setup_teardown(
+            test_a_no_that_is_not_signed_leaves_it_unknown, signing_new,
+            signing_free),
+        cmocka_unit_test_setup_teardown(
+            test_of_tsig_errors_two_need_no_signature, signing_new,
+            signing_free),
         cmocka_unit_test_setup_teardown(test_an_update_fits_or_is_refused,
                                         signing_new, signing_free),
     };
