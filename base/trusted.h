@@ -27,3 +27,17 @@ int trusted_check(const struct stat *st, const char *path,
                   const struct trusted_rule *rule,
                   struct errmsg *reterr) MUST_CHECK;
 #define TRUSTED_E_NO 1
+
+/**
+ * trusted_path() - nobody else can change what stands at a path
+ * @path: absolute; links are followed
+ * @ret:  the same by a path without links; freed by the caller
+ *
+ * The rule is of the last one; the directories above it are trusted_check()ed,
+ * too, and one with the sticky bit may be writable for others. What is good for
+ * this is good when @ret is used, and not necessarily when @path is.
+ *
+ * Return: 0; TRUSTED_E_NO or negative errno, both with *reterr.
+ */
+int trusted_path(const char *path, const struct trusted_rule *rule, char **ret,
+                 struct errmsg *reterr) MUST_CHECK;

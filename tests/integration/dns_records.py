@@ -634,6 +634,7 @@ def hook_place(lab, name, text, user="nobody", mode=0o755):
     bind.zone("example.test", [f'{LABEL} TXT "{OLD}"'])
     bind.start()
     p = Place(lab, name)
+    p.bind = bind
     hook = lab.file(f"hook-{name}", text, 0, mode)
     p.zone("example.test", Publisher="hook", Hook=hook, HookUser=user,
            Servers=bind.address, TTL="10min")
@@ -680,6 +681,31 @@ def test_hooks_that_are_not_run(lab):
         plan = p.publish({"example.test": [OURS, OLD]})
         expect(states(plan) == [("example.test", False, "failed")] and
                word in plan["changes"][0]["text"], plan)
+
+
+def test_who_can_move_a_hook_can_change_it(lab):
+    """A path that only root can change, as a whole and through links."""
+    p = hook_place(lab, "moved", "#!/bin/sh\nexit 0\n")
+    folder = lab.folder("hooks")
+    lab.file("hooks/hook", "#!/bin/sh\nexit 0\n", 0, 0o755)
+    (lab.dir / "link").symlink_to(folder / "hook")
+
+    def run(hook):
+        p.zone("example.test", Publisher="hook", Hook=hook, HookUser="nobody",
+               Servers=p.bind.address)
+        return p.publish({"example.test": [OURS, OLD]})
+
+    for hook in (folder / "hook", lab.dir / "link"):
+        for uid, mode, want in ((0, 0o755, "done"), (0, 0o775, "failed"),
+                                (65534, 0o755, "failed"),
+                                (0, 0o1777, "done")):
+            os.chown(folder, uid, 0)
+            folder.chmod(mode)
+            plan = run(hook)
+            expect(states(plan) == [("example.test", False, want)],
+                   f"{hook} {uid} {mode:o}: {plan}")
+            expect(want == "done" or str(folder) in plan["changes"][0]["text"],
+                   plan)
 
 
 def test_the_example_hook(lab):
