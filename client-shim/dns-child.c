@@ -48,6 +48,7 @@ static size_t resolvers(struct dns_server ret[static DNS_RESOLVERS_MAX])
             memcpy(s.addr, &v4->sin_addr, sizeof(v4->sin_addr));
         } else if (v6) {
             s.family = AF_INET6;
+            s.scope = v6->sin6_scope_id;
             memcpy(s.addr, &v6->sin6_addr, sizeof(v6->sin6_addr));
         }
         if (s.family)

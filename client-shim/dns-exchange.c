@@ -36,7 +36,8 @@ static socklen_t address_of(const struct dns_server *s,
     struct sockaddr_in v4 = { .sin_family = AF_INET,
                               .sin_port = htons(s->port) };
     struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
-                               .sin6_port = htons(s->port) };
+                               .sin6_port = htons(s->port),
+                               .sin6_scope_id = s->scope };
 
     memcpy(&v4.sin_addr, s->addr, sizeof(v4.sin_addr));
     memcpy(&v6.sin6_addr, s->addr, sizeof(v6.sin6_addr));

@@ -68,20 +68,24 @@ void dns_server_format(const struct dns_server *s,
                        char ret[static DNS_SERVER_TEXT_MAX])
 {
     char addr[INET6_ADDRSTRLEN] = "";
+    char scope[12] = "";
     bool v6 = s->family == AF_INET6;
 
     if (s->family == 0 ||
         !inet_ntop((int)s->family, s->addr, addr, sizeof(addr)))
         (void)snprintf(addr, sizeof(addr), "none");
+    if (s->scope)
+        (void)snprintf(scope, sizeof(scope), "%%%u", s->scope);
     if (s->family == 0 || s->port == DNS_PORT)
-        (void)snprintf(ret, DNS_SERVER_TEXT_MAX, "%s", addr);
+        (void)snprintf(ret, DNS_SERVER_TEXT_MAX, "%s%s", addr, scope);
     else
-        (void)snprintf(ret, DNS_SERVER_TEXT_MAX, v6 ? "[%s]:%u" : "%s:%u", addr,
-                       s->port);
+        (void)snprintf(ret, DNS_SERVER_TEXT_MAX, v6 ? "[%s%s]:%u" : "%s%s:%u",
+                       addr, scope, s->port);
 }
 
 bool dns_server_eq(const struct dns_server *a, const struct dns_server *b)
 {
     return a->family == b->family && a->port == b->port &&
+           a->scope == b->scope &&
            memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
 }

@@ -9,10 +9,11 @@ struct dns_server {
     uint16_t port;   /* in host order; never 0 where there is a family */
     uint16_t reserved;
     uint8_t addr[16]; /* the first 4 of AF_INET; the rest are zero */
+    uint32_t scope;   /* the interface of a link-local address, or 0 */
 };
 
-/* "[" address "]:" port, and the NUL. */
-#define DNS_SERVER_TEXT_MAX 56
+/* "[" address "%" scope "]:" port, and the NUL. */
+#define DNS_SERVER_TEXT_MAX 72
 #define DNS_PORT 53
 
 /**
@@ -24,8 +25,9 @@ struct dns_server {
 int dns_server_parse(const char *text, struct dns_server *ret) MUST_CHECK;
 #define DNS_SERVER_E_INVALID 1
 
-/* dns_server_format() - as dns_server_parse() takes it; the port is left out
- * where it is DNS_PORT. */
+/* dns_server_format() - as dns_server_parse() takes it, but for a scope, which
+ * only the system's resolvers have; the port is left out where it is DNS_PORT.
+ */
 void dns_server_format(const struct dns_server *s,
                        char ret[static DNS_SERVER_TEXT_MAX]);
 

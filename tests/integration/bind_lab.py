@@ -183,14 +183,18 @@ class FakeDns:
     """A server whose answers a function makes: handler(query, tcp) returns the
     whole message, or None to stay silent."""
 
-    def __init__(self, handler, address="127.0.0.1", port=None):
+    def __init__(self, handler, address="127.0.0.1", port=None, scope=0):
         self.handler, self.host = handler, address
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.port = port or free_udp_port()
         self.address = f"{address}:{self.port}"
         self.queries = 0
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind((address, self.port))
-        self.tcp = socket.create_server((address, self.port))
+        where = (address, self.port)
+        if scope:
+            where = (address, self.port, 0, scope)
+        self.udp = socket.socket(family, socket.SOCK_DGRAM)
+        self.udp.bind(where)
+        self.tcp = socket.create_server(where, family=family)
         for loop in (self._udp, self._tcp):
             threading.Thread(target=loop, daemon=True).start()
 

@@ -817,6 +817,29 @@ def test_servers_as_the_zone_names_them(lab):
         b.stop()
 
 
+def with_resolver(lab, p, address, *args):
+    """dns-drive where the system's resolver is another one."""
+    conf = lab.file("resolv.conf", f"nameserver {address}\n")
+    run = lab.run(["unshare", "--mount", "sh", "-c",
+                   'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"',
+                   "sh", conf, DRIVE, p.dir, *args], env=QUICK)
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def test_a_resolver_on_the_link(lab):
+    """Its address says nothing without the interface."""
+    lab.run(["ip", "address", "add", "fe80::53/64", "dev", "lo", "nodad"])
+    text = bytes([len(OURS)]) + OURS.encode()
+    server = FakeDns(lambda q, tcp: reply(q, 0x8180, [record(16, text)]),
+                     "fe80::53", 53, socket.if_nametoindex("lo"))
+    p = Place(lab, "link")
+    p.zone("example.test", Verify="resolver")
+    r = with_resolver(lab, p, "fe80::53%lo", "lookup", "TXT",
+                      owner("example.test"))
+    expect(server.queries and r[0]["views"][0]["values"] == [OURS], r)
+    server.close()
+
+
 def test_signed_zones(lab):
     """Signatures are seen at servers; a resolver says whether they are good."""
     bind = Bind(lab, "signed")

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include <cmocka.h>
@@ -41,6 +42,28 @@ static void test_addresses_with_and_without_a_port(void **state)
     }
 }
 
+static void test_a_scope_is_part_of_the_address(void **state)
+{
+    struct dns_server s = { .family = AF_INET6,
+                            .port = 53,
+                            .addr = { 0xfe, 0x80, [15] = 1 },
+                            .scope = 2 };
+    struct dns_server other = s;
+    char text[DNS_SERVER_TEXT_MAX];
+
+    (void)state;
+    dns_server_format(&s, text);
+    assert_string_equal(text, "fe80::1%2");
+    other.scope = 3;
+    assert_false(dns_server_eq(&s, &other));
+    memset(s.addr + 2, 0xff, 14);
+    s.port = 65535;
+    s.scope = UINT32_MAX;
+    dns_server_format(&s, text);
+    assert_string_equal(
+        text, "[fe80:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535");
+}
+
 static void test_what_is_no_address(void **state)
 {
     static const char *const cases[] = {
@@ -76,6 +99,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses_with_and_without_a_port),
+        cmocka_unit_test(test_a_scope_is_part_of_the_address),
         cmocka_unit_test(test_what_is_no_address),
     };
 
