@@ -86,6 +86,7 @@ struct dns_answer {
     unsigned rcode;
     bool authoritative;          /* AA */
     bool authenticated;          /* AD */
+    bool local;                  /* from a server on this host's loopback */
     bool is_signed;              /* there was an RRSIG */
     char text[DNS_TEXT_MAX + 1]; /* more about a failure, or empty */
     struct dns_rr *rrs;

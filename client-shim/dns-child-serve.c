@@ -256,7 +256,8 @@ static int answer_query(struct server *s, struct slot *slot)
             return r;
         return answer_failure(s, slot, e->status, e->text);
     }
-    r = dns_message_read(buf_bytes(&e->got), slot->id, &s->out);
+    r = dns_message_read(buf_bytes(&e->got), slot->id,
+                         dns_server_local(dns_exchange_server(e)), &s->out);
     return r ? r : reply(s);
 }
 

@@ -25,7 +25,7 @@ static void fail(struct dns_exchange *e, enum dns_status status,
     finish(e, DNS_EXCHANGE_FAILED);
 }
 
-static const struct dns_server *server_of(const struct dns_exchange *e)
+const struct dns_server *dns_exchange_server(const struct dns_exchange *e)
 {
     return &e->servers[e->n_try % e->n_servers];
 }
@@ -53,11 +53,11 @@ static socklen_t address_of(const struct dns_server *s,
 static int open_connected(struct dns_exchange *e, int type)
 {
     struct sockaddr_storage to = { 0 };
-    socklen_t len = address_of(server_of(e), &to);
+    socklen_t len = address_of(dns_exchange_server(e), &to);
 
     if (e->fd >= 0)
         close(TAKE_FD(e->fd));
-    e->fd = socket((int)server_of(e)->family,
+    e->fd = socket((int)dns_exchange_server(e)->family,
                    type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (e->fd < 0)
         return -errno;

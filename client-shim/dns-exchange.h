@@ -38,6 +38,10 @@ struct dns_exchange {
     size_t n_done;
 };
 
+/* dns_exchange_server() - the one that was asked last, and answered if any has.
+ */
+const struct dns_server *dns_exchange_server(const struct dns_exchange *e);
+
 /* dns_exchange_start() - Return: 0; -ENOMEM. A failure to send is a state. */
 int dns_exchange_start(struct dns_exchange *e, int64_t now_ms) MUST_CHECK;
 

@@ -16,9 +16,12 @@
 enum dns_security {
     DNS_SECURITY_UNKNOWN = 0, /* no answer */
     DNS_SECURITY_UNSIGNED,
-    DNS_SECURITY_SIGNED,    /* there are signatures; nobody checked them */
-    DNS_SECURITY_VALIDATED, /* the resolver says that they are good (AD) */
-    DNS_SECURITY_BOGUS,     /* the resolver says that they are not */
+    DNS_SECURITY_SIGNED,       /* there are signatures; nobody checked them */
+    DNS_SECURITY_AD_UNTRUSTED, /* a resolver elsewhere says that they are good
+                                  (AD), or somebody on the way (RFC 6840
+                                  section 5.8) */
+    DNS_SECURITY_VALIDATED,    /* the resolver on this host says so */
+    DNS_SECURITY_BOGUS,        /* the resolver says that they are not */
 };
 const char *dns_security_word(enum dns_security s);
 

@@ -262,7 +262,8 @@ static bool has_rrsig(const ldns_rr_list *list)
     return false;
 }
 
-static int put_message(const ldns_pkt *pkt, uint32_t id, struct buf *ret)
+static int put_message(const ldns_pkt *pkt, uint32_t id, bool local,
+                       struct buf *ret)
 {
     const ldns_rr_list *answer = ldns_pkt_answer(pkt);
     const ldns_rr_list *authority = ldns_pkt_authority(pkt);
@@ -274,6 +275,7 @@ static int put_message(const ldns_pkt *pkt, uint32_t id, struct buf *ret)
               (unsigned)ldns_pkt_edns_extended_rcode(pkt) << 4;
     a.authoritative = ldns_pkt_aa(pkt);
     a.authenticated = ldns_pkt_ad(pkt);
+    a.local = local;
     a.is_signed = has_rrsig(answer) || has_rrsig(authority);
     r = dns_wire_put_answer(ret, id, &a, &w);
     if (r == 0)
@@ -296,7 +298,8 @@ static int put_failure(uint32_t id, enum dns_status status, const char *text,
     return dns_wire_put_answer(ret, id, &a, &w);
 }
 
-int dns_message_read(struct bytes wire, uint32_t id, struct buf *ret)
+int dns_message_read(struct bytes wire, uint32_t id, bool local,
+                     struct buf *ret)
 {
     CLEANUP(pkt_free) ldns_pkt *pkt = NULL;
     ldns_status s;
@@ -309,7 +312,7 @@ int dns_message_read(struct bytes wire, uint32_t id, struct buf *ret)
     s = ldns_wire2pkt(&pkt, wire.data, wire.len);
     if (s != LDNS_STATUS_OK)
         return put_failure(id, DNS_MALFORMED, ldns_get_errorstr_by_id(s), ret);
-    r = put_message(pkt, id, ret);
+    r = put_message(pkt, id, local, ret);
     if (r == -EBADMSG)
         return put_failure(id, DNS_MALFORMED, "a record of another form", ret);
     if (r == -E2BIG)

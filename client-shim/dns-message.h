@@ -23,9 +23,14 @@ bool dns_message_truncated(struct bytes wire);
 /* dns_message_rcode() - the header's four bits. */
 unsigned dns_message_rcode(struct bytes wire);
 
-/* dns_message_read() - the answer for dns_wire_read_answer(), also when it is
- * that the message cannot be read. Return: 0; -ENOMEM. */
-int dns_message_read(struct bytes wire, uint32_t id,
+/**
+ * dns_message_read() - the answer for dns_wire_read_answer(), also when it is
+ * that the message cannot be read
+ * @local: nobody but this host can have sent it
+ *
+ * Return: 0; -ENOMEM.
+ */
+int dns_message_read(struct bytes wire, uint32_t id, bool local,
                      struct buf *ret) MUST_CHECK;
 
 /* What the answer to an update is verified with (RFC 8945 section 5.3.1). */

@@ -83,6 +83,15 @@ void dns_server_format(const struct dns_server *s,
                        addr, scope, s->port);
 }
 
+bool dns_server_local(const struct dns_server *s)
+{
+    static const uint8_t v6[16] = { [15] = 1 };
+
+    if (s->family == AF_INET)
+        return s->addr[0] == 127;
+    return s->family == AF_INET6 && memcmp(s->addr, v6, sizeof(v6)) == 0;
+}
+
 bool dns_server_eq(const struct dns_server *a, const struct dns_server *b)
 {
     return a->family == b->family && a->port == b->port &&

@@ -31,4 +31,7 @@ int dns_server_parse(const char *text, struct dns_server *ret) MUST_CHECK;
 void dns_server_format(const struct dns_server *s,
                        char ret[static DNS_SERVER_TEXT_MAX]);
 
+/* dns_server_local() - on this host's loopback: nobody is on the way there. */
+bool dns_server_local(const struct dns_server *s);
+
 bool dns_server_eq(const struct dns_server *a, const struct dns_server *b);

@@ -14,6 +14,7 @@ const char *dns_security_word(enum dns_security s)
         [DNS_SECURITY_UNKNOWN] = "unknown",
         [DNS_SECURITY_UNSIGNED] = "unsigned",
         [DNS_SECURITY_SIGNED] = "signed",
+        [DNS_SECURITY_AD_UNTRUSTED] = "ad-untrusted",
         [DNS_SECURITY_VALIDATED] = "validated",
         [DNS_SECURITY_BOGUS] = "bogus",
     };
@@ -199,7 +200,7 @@ static enum dns_security security_of(const struct dns_view *v,
                                      const struct dns_answer *a)
 {
     if (v->resolver && a->authenticated)
-        return DNS_SECURITY_VALIDATED;
+        return a->local ? DNS_SECURITY_VALIDATED : DNS_SECURITY_AD_UNTRUSTED;
     return a->is_signed ? DNS_SECURITY_SIGNED : DNS_SECURITY_UNSIGNED;
 }
 

@@ -235,8 +235,8 @@ bool dns_wire_read_request(struct bytes message, struct dns_wire_request *ret)
 int dns_wire_put_answer(struct buf *b, uint32_t id, const struct dns_answer *a,
                         struct dns_wire_writer *ret)
 {
-    const uint32_t numbers[] = { a->status, a->rcode, a->authoritative,
-                                 a->authenticated, a->is_signed };
+    const uint32_t numbers[] = { a->status,        a->rcode, a->authoritative,
+                                 a->authenticated, a->local, a->is_signed };
     int r = put_head(b, DNS_WIRE_ANSWER, id);
 
     if (r == 0)
@@ -404,6 +404,7 @@ static int read_answer(struct cursor *c, uint32_t *ret_id, struct dns_answer *a)
     a->rcode = take_u32(c);
     a->authoritative = take_bool(c);
     a->authenticated = take_bool(c);
+    a->local = take_bool(c);
     a->is_signed = take_bool(c);
     (void)snprintf(a->text, sizeof(a->text), "%s", take_text(c, DNS_TEXT_MAX));
     if (c->bad || a->status == DNS_STATUS_UNSET ||

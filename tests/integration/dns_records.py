@@ -840,6 +840,24 @@ def test_a_resolver_on_the_link(lab):
     server.close()
 
 
+def test_who_else_says_that_it_is_validated(lab):
+    """AD of a resolver on this host, and of one that is elsewhere."""
+    lab.run(["ip", "address", "add", "192.0.2.53/32", "dev", "lo"])
+    text = bytes([len(OURS)]) + OURS.encode()
+    p = Place(lab, "ad")
+    for address, word in (("127.0.0.7", "validated"),
+                          ("192.0.2.53", "ad-untrusted")):
+        server = FakeDns(
+            lambda q, tcp: reply(q, 0x81a0, [record(16, text)]), address, 53)
+        p.zone("example.test", Verify="resolver", Resolver=address)
+        expect(p.view(owner("example.test"))["security"] == word, word)
+        p.zone("example.test", Verify="resolver")
+        r = with_resolver(lab, p, address, "lookup", "TXT",
+                          owner("example.test"))
+        expect(r[0]["views"][0]["security"] == word, r)
+        server.close()
+
+
 def test_signed_zones(lab):
     """Signatures are seen at servers; a resolver says whether they are good."""
     bind = Bind(lab, "signed")

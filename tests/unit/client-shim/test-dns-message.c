@@ -76,7 +76,7 @@ static enum dns_status status_of(struct bytes wire)
     CLEANUP_DNS_ANSWER struct dns_answer a = { 0 };
     uint32_t id = 0;
 
-    assert_int_equal(dns_message_read(wire, 9, &out), 0);
+    assert_int_equal(dns_message_read(wire, 9, false, &out), 0);
     assert_int_equal(dns_wire_read_answer(buf_bytes(&out), &id, &a), 0);
     assert_int_equal(id, 9);
     return a.status;

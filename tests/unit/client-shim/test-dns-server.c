@@ -64,6 +64,29 @@ static void test_a_scope_is_part_of_the_address(void **state)
         text, "[fe80:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535");
 }
 
+static void test_who_is_on_this_host(void **state)
+{
+    static const struct {
+        const char *text;
+        bool local;
+    } cases[] = {
+        { "127.0.0.1", true },    { "127.0.0.53:5353", true },
+        { "::1", true },          { "[::1]:5353", true },
+        { "192.0.2.127", false }, { "0.0.0.0", false },
+        { "::", false },          { "7f00::1", false },
+        { "::127.0.0.1", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct dns_server s = { 0 };
+
+        assert_int_equal(dns_server_parse(cases[i].text, &s), 0);
+        assert_int_equal(dns_server_local(&s), cases[i].local);
+    }
+    assert_false(dns_server_local(&(struct dns_server){ 0 }));
+}
+
 static void test_what_is_no_address(void **state)
 {
     static const char *const cases[] = {
@@ -100,6 +123,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses_with_and_without_a_port),
         cmocka_unit_test(test_a_scope_is_part_of_the_address),
+        cmocka_unit_test(test_who_is_on_this_host),
         cmocka_unit_test(test_what_is_no_address),
     };
 

@@ -192,14 +192,15 @@ static void test_failures_stay_what_they_are(void **state)
 static void test_only_a_resolver_validates(void **state)
 {
     static const struct {
-        bool resolver, ad, is_signed;
+        bool resolver, ad, is_signed, local;
         enum dns_security want;
     } cases[] = {
-        { true, true, true, DNS_SECURITY_VALIDATED },
-        { true, false, true, DNS_SECURITY_SIGNED },
-        { true, false, false, DNS_SECURITY_UNSIGNED },
-        { false, true, true, DNS_SECURITY_SIGNED },
-        { false, false, false, DNS_SECURITY_UNSIGNED },
+        { true, true, true, true, DNS_SECURITY_VALIDATED },
+        { true, true, true, false, DNS_SECURITY_AD_UNTRUSTED },
+        { true, false, true, true, DNS_SECURITY_SIGNED },
+        { true, false, false, true, DNS_SECURITY_UNSIGNED },
+        { false, true, true, true, DNS_SECURITY_SIGNED },
+        { false, false, false, true, DNS_SECURITY_UNSIGNED },
     };
 
     (void)state;
@@ -207,6 +208,7 @@ static void test_only_a_resolver_validates(void **state)
         const struct dns_answer a = { .status = DNS_OK,
                                       .authoritative = true,
                                       .authenticated = cases[i].ad,
+                                      .local = cases[i].local,
                                       .is_signed = cases[i].is_signed };
         struct dns_view v = { .resolver = cases[i].resolver,
                               .name = strdup(NAME),
