@@ -18,6 +18,8 @@ int net_confine_starter(void) MUST_CHECK;
  * net_confine() - what the network child gives up, before its first byte
  * @fd: the only descriptor that stays, beside 0, 1 and 2 on /dev/null
  *
+ * From then on it opens files for reading only and changes none.
+ *
  * Return: 0; negative errno, and the child must not go on.
  */
 int net_confine(int fd) MUST_CHECK;

@@ -8,7 +8,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -16,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "client-shim/net-child.h"
@@ -130,6 +133,130 @@ static void test_the_child_cannot_write_to_who_started_it(void **state)
     assert_int_equal(f.memory, EACCES);
 }
 
+/* ---- files ---- */
+
+static int closed(int fd)
+{
+    if (fd < 0)
+        return errno;
+    close(fd);
+    return 0;
+}
+
+static int read_only_fd(void)
+{
+    return open("file", O_RDONLY | O_CLOEXEC);
+}
+
+#define TRY(expression)                                                        \
+    {                                                                          \
+#expression, expression                                                \
+    }
+
+struct attempt {
+    const char *what;
+    int error;
+};
+
+/* Of a user in a directory of theirs, with a file, a link to it, and a
+ * directory. Each would be done without the filter. */
+_Noreturn static void change_files(int fd)
+{
+    static const struct timespec now[2] = { { .tv_nsec = UTIME_NOW },
+                                            { .tv_nsec = UTIME_NOW } };
+    int r = net_confine(fd);
+    const struct attempt attempts[] = {
+        TRY(closed(open("file", O_WRONLY))),
+        TRY(closed(open("file", O_RDWR))),
+        TRY(closed(open("file", O_ACCMODE))),
+        TRY(closed(open("new", O_RDONLY | O_CREAT, 0600))),
+        TRY(closed(open("file", O_RDONLY | O_TRUNC))),
+        TRY(closed(open(".", O_TMPFILE | O_RDWR, 0600))),
+        TRY(closed((int)syscall(SYS_openat, AT_FDCWD, "file", O_WRONLY))),
+        TRY(closed(
+            (int)syscall(SYS_openat, AT_FDCWD, "file", 1ULL << 32 | O_RDWR))),
+        TRY(tried(creat("new", 0600))),
+        TRY(tried(unlink("link"))),
+        TRY(tried(unlinkat(AT_FDCWD, "link", 0))),
+        TRY(tried(rename("file", "file2"))),
+        TRY(tried(
+            syscall(SYS_renameat2, AT_FDCWD, "file", AT_FDCWD, "file2", 0))),
+        TRY(tried(link("file", "hard"))),
+        TRY(tried(linkat(AT_FDCWD, "file", AT_FDCWD, "hard", 0))),
+        TRY(tried(symlink("file", "soft"))),
+        TRY(tried(mkdir("dir2", 0700))),
+        TRY(tried(rmdir("dir"))),
+        TRY(tried(mkfifo("fifo", 0600))),
+        TRY(tried(chmod("file", 0644))),
+        TRY(tried(fchmod(read_only_fd(), 0644))),
+        TRY(tried(fchmodat(AT_FDCWD, "file", 0644, 0))),
+        TRY(tried(syscall(452, AT_FDCWD, "file", 0644, 0))),
+        TRY(tried(chown("file", geteuid(), (gid_t)-1))),
+        TRY(tried(lchown("link", geteuid(), (gid_t)-1))),
+        TRY(tried(fchown(read_only_fd(), geteuid(), (gid_t)-1))),
+        TRY(tried(truncate("file", 0))),
+        TRY(tried(utimensat(AT_FDCWD, "file", now, 0))),
+        TRY(tried(setxattr("file", "user.x", "y", 1, 0))),
+        TRY(tried(unshare(CLONE_NEWUSER))),
+        TRY(tried(syscall(SYS_userfaultfd, 1 /* UFFD_USER_MODE_ONLY */))),
+    };
+    char text[4096] = "";
+    size_t n = 0;
+
+    if (r)
+        n = (size_t)snprintf(text, sizeof(text), "not confined: %d\n", r);
+    for (size_t i = 0; i < ARRAY_LEN(attempts) && n < sizeof(text); i++) {
+        if (attempts[i].error != EPERM && attempts[i].error != EACCES)
+            n +=
+                (size_t)snprintf(text + n, sizeof(text) - n, "%s: %s\n",
+                                 attempts[i].what, strerror(attempts[i].error));
+    }
+    if (tried(syscall(SYS_openat2, AT_FDCWD, "file", NULL, 0)) != ENOSYS)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "openat2\n");
+    if (closed(open("file", O_RDONLY | O_NOFOLLOW)) ||
+        closed(open(".", O_RDONLY | O_DIRECTORY)) ||
+        closed(open("file", O_PATH)))
+        (void)snprintf(text + n, sizeof(text) - n, "reading\n");
+    (void)!write(fd, text, sizeof(text));
+    _exit(0);
+}
+
+_Noreturn static void change_files_as_user(int fd)
+{
+    char dir[] = "/tmp/test-net-confine-XXXXXX";
+
+    if ((getuid() == 0 && setresuid(12345, 12345, 12345) < 0) ||
+        !mkdtemp(dir) || chdir(dir) < 0 || mkdir("dir", 0700) < 0 ||
+        symlink("file", "link") < 0 ||
+        closed(open("file", O_WRONLY | O_CREAT, 0600)))
+        _exit(1);
+    if (fork() == 0)
+        change_files(fd);
+    (void)wait(NULL);
+    /* Here nothing is forbidden. */
+    _exit(unlink("file") || unlink("link") || rmdir("dir") || rmdir(dir));
+}
+
+static void test_the_child_changes_no_file_of_its_user(void **state)
+{
+    char text[4096] = "nothing";
+    int pair[2];
+    int status = -1;
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+    pid = fork();
+    if (pid == 0)
+        change_files_as_user(pair[1]);
+    close(pair[1]);
+    assert_int_equal(read(pair[0], text, sizeof(text)), sizeof(text));
+    close(pair[0]);
+    assert_string_equal(text, "");
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0); /* all is there as it was */
+}
+
 /* Plain http is refused before anything is sent, unless it was allowed. */
 static enum net_result result_of(struct net_child *n, const char *url,
                                  bool allow_http)
@@ -183,6 +310,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_child_cannot_reach_anything_local),
         cmocka_unit_test(test_the_child_cannot_write_to_who_started_it),
+        cmocka_unit_test(test_the_child_changes_no_file_of_its_user),
         cmocka_unit_test(test_the_child_answers_and_keeps_to_https),
         cmocka_unit_test(test_what_does_not_fit_is_not_sent),
     };
