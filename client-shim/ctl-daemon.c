@@ -76,6 +76,8 @@ int ctl_daemon_open(const struct ctl_context *c, enum ctl_socket socket,
         return ctl_fail(CTL_EXIT_UNAVAILABLE,
                         "%s: nobody listens there: is acme-guardiand running?",
                         path);
+    if (r == -ENOTDIR || r == -ELOOP)
+        return ctl_fail(CTL_EXIT_UNAVAILABLE, "%s: %s", path, strerror(-r));
     return r ? ctl_fail_errno(r, path) : CTL_EXIT_DONE;
 }
 

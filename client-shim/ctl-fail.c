@@ -40,13 +40,28 @@ int ctl_fail_at(enum ctl_exit code, const struct errmsg *e)
     return ctl_fail(code, "%s", e->text);
 }
 
+static enum ctl_exit errno_exit(int r)
+{
+    switch (-r) {
+    case EACCES:
+    case EPERM:
+        return CTL_EXIT_NOT_PERMITTED;
+    case ENOMEM:
+    case EAGAIN:
+    case ETIMEDOUT:
+    case ENOSPC:
+        return CTL_EXIT_TRY_AGAIN;
+    case ENOENT:
+    case ENOTDIR:
+    case EISDIR:
+    case ELOOP:
+        return CTL_EXIT_CONFIG;
+    default:
+        return CTL_EXIT_UNAVAILABLE;
+    }
+}
+
 int ctl_fail_errno(int r, const char *what)
 {
-    enum ctl_exit code = CTL_EXIT_UNAVAILABLE;
-
-    if (r == -EACCES || r == -EPERM)
-        code = CTL_EXIT_NOT_PERMITTED;
-    else if (r == -ENOMEM || r == -EAGAIN || r == -ETIMEDOUT || r == -ENOSPC)
-        code = CTL_EXIT_TRY_AGAIN;
-    return ctl_fail(code, "%s: %s", what, strerror(r < 0 ? -r : r));
+    return ctl_fail(errno_exit(r), "%s: %s", what, strerror(r < 0 ? -r : r));
 }

@@ -40,6 +40,13 @@ int ctl_helper_path(char ret[static CTL_HELPER_PATH_MAX])
     return access(ret, X_OK) == 0 ? 0 : -errno;
 }
 
+static int report(int error, const char *path)
+{
+    if (error == ENOENT)
+        return ctl_fail(CTL_EXIT_UNAVAILABLE, "%s: is not installed", path);
+    return ctl_fail_errno(-error, path);
+}
+
 static int run_helper(const struct ctl_context *c, const char *command,
                       bool no_recovery)
 {
@@ -48,14 +55,14 @@ static int run_helper(const struct ctl_context *c, const char *command,
 
     r = ctl_helper_path(path);
     if (r)
-        return ctl_fail_errno(r, path);
+        return report(-r, path);
     if (no_recovery)
         (void)execl(path, HELPER, command, "--config", c->config_dir,
                     "--no-recovery", "--", c->operands[0], (char *)NULL);
     else
         (void)execl(path, HELPER, command, "--config", c->config_dir, "--",
                     c->operands[0], (char *)NULL);
-    return ctl_fail_errno(-errno, path);
+    return report(errno, path);
 }
 
 int ctl_helper_run_init(struct ctl_context *c)

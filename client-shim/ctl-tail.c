@@ -204,6 +204,11 @@ static int open_log(struct ctl_context *c, int *ret_fd)
     *ret_fd = open(buf_str(&path), O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (*ret_fd >= 0 || (errno == EACCES && ctl_args_has(c, "--follow")))
         return CTL_EXIT_DONE;
+    if (errno == ENOENT)
+        return ctl_fail(CTL_EXIT_UNAVAILABLE,
+                        "%s: there is no audit log yet: has acme-guardiand "
+                        "run with these settings?",
+                        buf_str(&path));
     return ctl_fail_errno(-errno, buf_str(&path));
 }
 

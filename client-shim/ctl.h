@@ -113,5 +113,9 @@ bool ctl_help_known(const char *name);
 int ctl_fail(enum ctl_exit code, const char *fmt, ...) PRINTF(2, 3);
 /* ctl_fail_at() - the same with the place that @e names. */
 int ctl_fail_at(enum ctl_exit code, const struct errmsg *e);
-/* ctl_fail_errno() - out of memory, no permission, ...: "WHAT: strerror". */
+/*
+ * ctl_fail_errno() - out of memory, no permission, ...: "WHAT: strerror". What
+ * is not there, or is no file, was named wrongly: CTL_EXIT_CONFIG. A socket or
+ * a program of ours is unavailable then, which is for the caller to say.
+ */
 int ctl_fail_errno(int r, const char *what);

@@ -288,6 +288,8 @@ def test_no_daemon_is_69(w):
                  ("audit", "rotate"), ("audit", "take-key"),
                  ("audit", "tail", "-f")]:
         w.ctl(*args, *there, code=69, says="nobody listens there")
+    w.ctl("status", "--admin-socket", w.lab.file("plain", "") / "none",
+          code=69, says="Not a directory")
     out = w.lab.dir / "not-made"
     w.ctl("audit", "take-key", "--out", out, *there, code=69)
     expect(not out.exists(), "no file is left where no key came")
@@ -434,7 +436,7 @@ def test_refusals_have_their_codes(w):
           w.lab.file("zero", b'{"a":"\0"}'), uid=CLIENT_UID, code=2,
           says="is not JSON text")
     w.ctl("sign", "--url", url, "--nonce", "x", "--payload-file",
-          w.lab.dir / "none", uid=CLIENT_UID, code=69, says="none: ")
+          w.lab.dir / "none", uid=CLIENT_UID, code=78, says="none: ")
     w.ctl("sign", "--url", "https://evil.example/x", "--nonce", "x",
           uid=CLIENT_UID, code=2, says="foreign-origin")
     w.ctl("sign", "--url", url, "--nonce", "=", uid=CLIENT_UID, code=2,

@@ -188,8 +188,10 @@ def test_a_file_of_names(w):
     w.lab.file("empty", "# nothing\n")
     w.ctl("records", "add", "bound", "--file", w.lab.dir / "empty", code=2,
           says="no name is in it")
-    w.ctl("records", "add", "bound", "--file", w.lab.dir / "nowhere", code=69,
+    w.ctl("records", "add", "bound", "--file", w.lab.dir / "nowhere", code=78,
           says="nowhere")
+    w.ctl("records", "add", "bound", "--file", w.lab.dir, code=78,
+          says="Is a directory")
     w.ctl("records", "add", "bound", code=64, says="DOMAIN... or --file")
     many = "".join(f"not a name {i}\n" for i in range(1000))
     r = w.lab.run([GUARDIANCTL, "--config", w.etc, "records", "add", "bound",

@@ -379,7 +379,7 @@ def test_directories_of_others_are_not_used(h):
     h.clean()
     TOKENS.mkdir()
     (TOKENS / "hsm").symlink_to("/etc")
-    h.setup(*softhsm(), *recovery(h), *POLICY, code=69)
+    h.setup(*softhsm(), *recovery(h), *POLICY, code=78)
     expect(pathlib.Path("/etc").stat().st_uid == 0, "links are not followed")
 
 
