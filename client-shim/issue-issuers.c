@@ -47,25 +47,19 @@ static void take_known(const char *directory_url, struct issue_issuers *ret)
         n++;
     }
     ret->names[n] = NULL;
-    ret->from = n > 0 ? ISSUE_ISSUERS_TABLE : ISSUE_ISSUERS_NOWHERE;
 }
 
 int issue_issuers_find(const struct net_meta *meta, const char *directory_url,
                        struct issue_issuers *ret, const char **ret_name)
 {
+    const struct net_names *offered =
+        meta->issuers.n > 0 ? &meta->issuers : &meta->caa_identities;
     struct issue_issuers found = { 0 };
 
-    if (meta->issuers.n > 0) {
-        found.from = ISSUE_ISSUERS_DIRECTORY;
-        if (!take(&meta->issuers, directory_url, &found, ret_name))
-            return ISSUE_JUDGE_E_MISMATCH;
-    } else if (meta->caa_identities.n > 0) {
-        found.from = ISSUE_ISSUERS_CAA;
-        if (!take(&meta->caa_identities, directory_url, &found, ret_name))
-            return ISSUE_JUDGE_E_MISMATCH;
-    } else {
+    if (offered->n == 0)
         take_known(directory_url, &found);
-    }
+    else if (!take(offered, directory_url, &found, ret_name))
+        return ISSUE_JUDGE_E_MISMATCH;
     *ret = found;
     return 0;
 }

@@ -79,14 +79,7 @@ const char *issue_parent(const char *domain);
  * The issuer names that count: those that the CA offers and that its directory
  * may speak for (acme/known-cas.h).
  */
-enum issue_issuers_from {
-    ISSUE_ISSUERS_NOWHERE = 0,
-    ISSUE_ISSUERS_DIRECTORY, /* meta.issuerDomainNames */
-    ISSUE_ISSUERS_CAA,       /* meta.caaIdentities */
-    ISSUE_ISSUERS_TABLE,     /* of the CAs that we know */
-};
 struct issue_issuers {
-    enum issue_issuers_from from;
     const char *names[NET_NAMES_MAX + 1]; /* NULL-ended; borrowed */
 };
 
