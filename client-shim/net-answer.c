@@ -141,9 +141,9 @@ static bool account_ok(const struct net_account *a)
 
 static bool order_ok(const struct net_order *o)
 {
-    return TEXT_OK(o->status) && o->status[0] && o->expires_s >= 0 &&
-           TEXT_OK(o->finalize) && o->finalize[0] && TEXT_OK(o->certificate) &&
-           problem_ok(&o->error) && o->n_authorizations > 0 &&
+    return TEXT_OK(o->status) && o->status[0] && TEXT_OK(o->finalize) &&
+           o->finalize[0] && TEXT_OK(o->certificate) && problem_ok(&o->error) &&
+           o->n_authorizations > 0 &&
            ROWS_OK(o->authorization, o->n_authorizations);
 }
 
@@ -159,7 +159,7 @@ static bool authz_ok(const struct net_authz *a)
 {
     return TEXT_OK(a->status) && a->status[0] && TEXT_OK(a->identifier_type) &&
            TEXT_OK(a->identifier) && a->identifier[0] && a->wildcard <= 1 &&
-           a->expires_s >= 0 && TEXT_OK(a->offered) && a->has_persist <= 1 &&
+           TEXT_OK(a->offered) && a->has_persist <= 1 &&
            (a->has_persist ? challenge_ok(&a->persist)
                            : !a->persist.type[0] && !a->persist.url[0]);
 }

@@ -98,7 +98,6 @@ struct net_account {
 
 struct net_order {
     char status[NET_STATUS_MAX + 1];
-    int64_t expires_s;
     char finalize[ACME_URL_MAX + 1];
     char certificate[ACME_URL_MAX + 1];
     struct net_problem error;
@@ -120,7 +119,6 @@ struct net_authz {
     char identifier_type[NET_STATUS_MAX + 1]; /* "dns", "ip" */
     char identifier[DNS_NAME_MAX + 1];
     uint32_t wildcard;
-    int64_t expires_s;
     char offered[NET_TEXT_MAX + 1]; /* types of all challenges, for people */
     uint32_t has_persist;
     struct net_challenge persist; /* that of type dns-persist-01 */

@@ -41,7 +41,6 @@ void net_read_order(struct net_answer *a, struct bytes body)
 
     if (!net_object_load(a, "order", body, &o) ||
         !net_object_word(&o, "status", true, to->status) ||
-        !net_object_time(&o, "expires", &to->expires_s) ||
         !net_object_exact(&o, "finalize", true, to->finalize, ACME_URL_MAX) ||
         !net_object_exact(&o, "certificate", false, to->certificate,
                           ACME_URL_MAX) ||
@@ -148,8 +147,7 @@ void net_read_authz(struct net_answer *a, struct bytes body)
     if (net_object_load(a, "authorization", body, &o) &&
         net_object_word(&o, "status", true, to->status) &&
         read_identifier(&o, to) &&
-        net_object_flag(&o, "wildcard", &to->wildcard) &&
-        net_object_time(&o, "expires", &to->expires_s))
+        net_object_flag(&o, "wildcard", &to->wildcard))
         (void)read_challenges(&o, to);
 }
 

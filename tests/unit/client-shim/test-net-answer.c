@@ -229,12 +229,6 @@ static void test_flags_and_times_have_their_range(void **state)
     set_good(NET_KIND_AUTHZ);
     a.authz.has_persist = 0; /* though there is one */
     assert_false(passes(NET_KIND_AUTHZ));
-    set_good(NET_KIND_AUTHZ);
-    a.authz.expires_s = -1;
-    assert_false(passes(NET_KIND_AUTHZ));
-    set_good(NET_KIND_ORDER);
-    a.order.expires_s = -1;
-    assert_false(passes(NET_KIND_ORDER));
     set_good(NET_KIND_RENEWAL_INFO);
     a.renewal.end_s = a.renewal.start_s;
     assert_false(passes(NET_KIND_RENEWAL_INFO));
