@@ -242,6 +242,28 @@ int url_read(struct bytes text, const struct url_rules *rules, struct url *ret,
     return 0;
 }
 
+static int refuse_origin(const struct url *url, struct refusal *ret_refusal)
+{
+    return refuse(ret_refusal, REASON_FOREIGN_ORIGIN, "%.*s",
+                  (int)url->origin.len, (const char *)url->origin.data);
+}
+
+int url_check_origin(struct bytes text, struct bytes other,
+                     const struct url_rules *rules, struct refusal *ret_refusal)
+{
+    struct url url = { 0 };
+    struct url home = { 0 };
+    int r;
+
+    r = url_read(other, rules, &home, ret_refusal);
+    if (r == 0)
+        r = url_read(text, rules, &url, ret_refusal);
+    if (r)
+        return r;
+    return bytes_eq(url.origin, home.origin) ? 0
+                                             : refuse_origin(&url, ret_refusal);
+}
+
 /* The origin of a URL that has passed url_read() before. */
 static struct bytes url_known_origin(const char *url)
 {
@@ -275,10 +297,9 @@ int url_check_for_account(struct bytes text, const struct acme_account *a,
     r = url_read(text, &rules, &url, ret_refusal);
     if (r)
         return r;
-    if (!url_origin_is_known(url.origin, a))
-        return refuse(ret_refusal, REASON_FOREIGN_ORIGIN, "%.*s",
-                      (int)url.origin.len, (const char *)url.origin.data);
-    return 0;
+    return url_origin_is_known(url.origin, a)
+               ? 0
+               : refuse_origin(&url, ret_refusal);
 }
 
 static struct bytes without_slash(struct bytes text)

@@ -34,6 +34,12 @@ int url_read(struct bytes text, const struct url_rules *rules, struct url *ret,
 int url_check_for_account(struct bytes text, const struct acme_account *a,
                           struct refusal *ret_refusal) MUST_CHECK;
 
+/* url_check_origin() - url_read() of both, and they are of one origin. Return:
+ * 0; REFUSED, with REASON_FOREIGN_ORIGIN where each is good by itself. */
+int url_check_origin(struct bytes text, struct bytes other,
+                     const struct url_rules *rules,
+                     struct refusal *ret_refusal) MUST_CHECK;
+
 /* url_same_but_slash() - @text and @other name the same to a server that does
  * not care for a last slash. */
 bool url_same_but_slash(struct bytes text, const char *other);

@@ -36,11 +36,10 @@ static bool same_origin(const struct ctl_conversation *v, const char *a,
 {
     const struct url_rules rules = { .allow_query = true,
                                      .allow_http_loopback = v->ca.allow_http };
-    struct url one, other;
 
-    return a && b && url_read(bytes_from_str(a), &rules, &one, NULL) == 0 &&
-           url_read(bytes_from_str(b), &rules, &other, NULL) == 0 &&
-           bytes_eq(one.origin, other.origin);
+    return a && b &&
+           url_check_origin(bytes_from_str(a), bytes_from_str(b), &rules,
+                            NULL) == 0;
 }
 
 static int sign(struct ctl_conversation *v, const char *url, const char *nonce,

@@ -250,6 +250,33 @@ static void test_same_but_for_a_last_slash(void **state)
     assert_true(url_same_but_slash(B(""), ""));
 }
 
+static void test_two_urls_of_one_origin(void **state)
+{
+    static const struct {
+        const char *text, *other;
+        const char *want; /* NULL: they are */
+    } cases[] = {
+        { "https://ca.example/new", "https://ca.example/dir", NULL },
+        { "https://ca.example:1/new", "https://ca.example/dir",
+          "foreign-origin" },
+        { "https://ca.example.net/new", "https://ca.example/dir",
+          "foreign-origin" },
+        { "https://ca.example/new", "http://127.0.0.1/dir", "url-scheme" },
+        { "http://127.0.0.1/new", "https://ca.example/dir", "url-scheme" },
+        { "https://ca.example/a?b", "https://ca.example/dir", "url-query" },
+    };
+    const struct url_rules rules = { 0 };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct bytes text = B(cases[i].text);
+        struct refusal refusal = { 0 };
+        int r = url_check_origin(text, B(cases[i].other), &rules, &refusal);
+
+        assert_outcome(outcome(r, &refusal), cases[i].want, cases[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +287,7 @@ int main(void)
         cmocka_unit_test(test_urls_of_1024_at_most),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_the_origin_is_the_directorys_or_listed),
+        cmocka_unit_test(test_two_urls_of_one_origin),
         cmocka_unit_test(test_same_but_for_a_last_slash),
     };
 
