@@ -67,7 +67,8 @@ static int64_t pause_ms(const struct net_answer *a, unsigned tries)
     return tries < 5 ? PAUSE_FIRST_MS << tries : PAUSE_MAX_MS;
 }
 
-int issue_pause(struct issue *i, const char *what, unsigned *tries)
+/* false: that would be longer than --wait. */
+static bool pause_within(struct issue *i, unsigned *tries)
 {
     int64_t ms = pause_ms(i->ca.answer, *tries);
     struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
@@ -75,14 +76,21 @@ int issue_pause(struct issue *i, const char *what, unsigned *tries)
     if (!i->deadline_ms)
         i->deadline_ms = now_ms() + (int64_t)i->wait_s * 1000;
     if (now_ms() + ms > i->deadline_ms)
-        return ctl_fail(CTL_EXIT_TRY_AGAIN,
-                        "the CA has not finished %s within %llu s (--wait): "
-                        "try again later",
-                        what, (unsigned long long)i->wait_s);
+        return false;
     while (nanosleep(&t, &t) < 0 && errno == EINTR)
         ;
     ++*tries;
-    return CTL_EXIT_DONE;
+    return true;
+}
+
+int issue_pause(struct issue *i, const char *what, unsigned *tries)
+{
+    if (pause_within(i, tries))
+        return CTL_EXIT_DONE;
+    return ctl_fail(CTL_EXIT_TRY_AGAIN,
+                    "the CA has not finished %s within %llu s (--wait): try "
+                    "again later",
+                    what, (unsigned long long)i->wait_s);
 }
 
 static bool busy(const struct net_answer *a)
@@ -90,6 +98,15 @@ static bool busy(const struct net_answer *a)
     return a->result == NET_RESULT_OK &&
            (a->http_status == 429 || a->http_status == 503) &&
            a->retry_after_s > 0;
+}
+
+static int report_busy(const struct issue *i)
+{
+    (void)ctl_ca_report(&i->ca);
+    return ctl_fail(CTL_EXIT_TRY_AGAIN,
+                    "that is later than --wait allows (%llu s in all): try "
+                    "again then, or with a longer --wait",
+                    (unsigned long long)i->wait_s);
 }
 
 int issue_poll(struct issue *i, enum net_kind kind, const char *url)
@@ -103,9 +120,8 @@ int issue_poll(struct issue *i, enum net_kind kind, const char *url)
             return r;
         if (!busy(i->ca.answer))
             return ctl_ca_report(&i->ca);
-        r = issue_pause(i, "its own pause", &tries);
-        if (r)
-            return r;
+        if (!pause_within(i, &tries))
+            return report_busy(i);
     }
 }
 

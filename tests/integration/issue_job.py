@@ -415,7 +415,8 @@ class Cases:
             return answer.__class__.of(value)
 
         w.relay.change = change
-        w.issue("no", domains=[NAME], code=2, says="at another origin")
+        w.issue("no", domains=[NAME], code=2,
+                says="newNonce: foreign-origin: https://evil.localhost")
 
     def in_authorizations(self, change):
         """The relay changes their objects."""
@@ -550,6 +551,17 @@ class Cases:
                 ("Replay-Nonce", answer.header("Replay-Nonce")),
                 ("Retry-After", "1")])
 
+        def busy(request, answer):
+            if not request.path.startswith("/authZ/"):
+                return None
+            return answer.__class__.problem(503, "serverInternal", "later", [
+                ("Replay-Nonce", answer.header("Replay-Nonce")),
+                ("Retry-After", "7200")])
+
+        w.relay.change = busy
+        w.issue("slow", "--wait", "3", domains=[f"slow.{ZONE}"], code=75,
+                says=["the CA asks to wait 7200 s", "--wait allows (3 s in all)",
+                      "with a longer --wait"])
         w.relay.change = pending
         start = time.monotonic()
         w.issue("slow", "--wait", "3", domains=[f"slow.{ZONE}"], code=75,
