@@ -142,8 +142,15 @@ static int use_issuer(struct add *a, const char *issuer)
                     a->account);
 }
 
-/* What the directory offers; else the table of known CAs; else what the
- * operator typed for this account. Whether it is right, the daemon decides. */
+/*
+ * What the directory offers; else the table of known CAs; else what the
+ * operator typed for this account. Whether it is right, the daemon decides.
+ *
+ * Not the rule of issue_issuers_find(), which gathers every name that a record
+ * in place may have: what is written for years is one name, that the CA itself
+ * gives to this challenge. Its caaIdentities do for reading, not for this; and
+ * what was typed is known here, but not to a client.
+ */
 static int find_issuer(struct add *a, const json_t *account)
 {
     const char *directory = ctl_string(account, "directory");

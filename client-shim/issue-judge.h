@@ -83,8 +83,14 @@ struct issue_issuers {
     const char *names[NET_NAMES_MAX + 1]; /* NULL-ended; borrowed */
 };
 
-/* issue_issuers_find() - Return: 0; ISSUE_JUDGE_E_MISMATCH with @ret_name: all
- * of them are names of other CAs. */
+/*
+ * issue_issuers_find() - the directory's issuerDomainNames; else its
+ * caaIdentities; else the table's. To judge records that are there: which name
+ * a new one gets, records add chooses by a narrower rule.
+ *
+ * Return: 0; ISSUE_JUDGE_E_MISMATCH with @ret_name: all of them are names of
+ * other CAs.
+ */
 int issue_issuers_find(const struct net_meta *meta, const char *directory_url,
                        struct issue_issuers *ret,
                        const char **ret_name) MUST_CHECK;
