@@ -66,6 +66,9 @@ struct dns_result {
 
 /* dns_view_final() - not one that only leads on. */
 bool dns_view_final(const struct dns_view *v);
+/* dns_view_tells() - final and known: it says what is published. */
+bool dns_view_tells(const struct dns_view *v);
+bool dns_result_tells(const struct dns_result *r); /* one of its views does */
 
 enum dns_agreement {
     DNS_AGREEMENT_UNSET = 0,

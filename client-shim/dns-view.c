@@ -47,6 +47,20 @@ bool dns_view_final(const struct dns_view *v)
     return v->status != DNS_ALIAS && v->status != DNS_DELEGATED;
 }
 
+bool dns_view_tells(const struct dns_view *v)
+{
+    return dns_view_final(v) && dns_status_known(v->status);
+}
+
+bool dns_result_tells(const struct dns_result *r)
+{
+    for (size_t i = 0; i < r->n_views; i++) {
+        if (dns_view_tells(&r->views[i]))
+            return true;
+    }
+    return false;
+}
+
 const char *dns_view_end(const struct dns_view *v)
 {
     const char *end = v->name;

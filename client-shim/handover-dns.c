@@ -10,11 +10,6 @@
 
 #define LABELS_MAX 128
 
-static bool tells(const struct dns_view *v)
-{
-    return dns_view_final(v) && dns_status_known(v->status);
-}
-
 static int say_silent(struct handover *h, const struct dns_view *v,
                       const char *name)
 {
@@ -97,7 +92,7 @@ static int add_values(struct handover *h, const struct dns_result *result)
     for (size_t i = 0; i < result->n_views; i++) {
         const struct dns_view *v = &result->views[i];
 
-        for (size_t j = 0; r == 0 && tells(v) && j < v->n_values; j++)
+        for (size_t j = 0; r == 0 && dns_view_tells(v) && j < v->n_values; j++)
             r = add_value(h, result->name, buf_bytes(&v->values[j].text));
     }
     return r;
@@ -130,7 +125,7 @@ int handover_published(struct handover *h)
 static const struct dns_view *first_known(const struct dns_result *result)
 {
     for (size_t i = 0; i < result->n_views; i++) {
-        if (tells(&result->views[i]))
+        if (dns_view_tells(&result->views[i]))
             return &result->views[i];
     }
     return NULL;

@@ -134,18 +134,13 @@ static bool view_has(const struct dns_view *v, const char *value)
     return false;
 }
 
-static bool tells(const struct dns_view *v)
-{
-    return dns_view_final(v) && dns_status_known(v->status);
-}
-
 /* Everywhere, as far as anybody says. */
 static bool is_published(const struct dns_result *r, const char *value)
 {
     bool any = false;
 
     for (size_t i = 0; i < r->n_views; i++) {
-        if (!tells(&r->views[i]))
+        if (!dns_view_tells(&r->views[i]))
             continue;
         if (!view_has(&r->views[i], value))
             return false;
@@ -266,18 +261,9 @@ static bool leads_to(const struct dns_result *r, const char *name)
     return false;
 }
 
-static bool anybody_tells(const struct dns_result *r)
-{
-    for (size_t i = 0; i < r->n_views; i++) {
-        if (tells(&r->views[i]))
-            return true;
-    }
-    return false;
-}
-
 static int note_alias(struct deciding *d, const struct dns_result *owner)
 {
-    if (leads_to(owner, d->writes) || !anybody_tells(owner))
+    if (leads_to(owner, d->writes) || !dns_result_tells(owner))
         return 0;
     return note(d, false,
                 "records are written to %s, but %s does not lead there: "
@@ -309,7 +295,7 @@ static int decide(struct deciding *d, const struct dns_result *written,
     d->ttl_s = ttl_of(d, written);
     if (owner)
         r = note_alias(d, owner);
-    if (r == 0 && !anybody_tells(written))
+    if (r == 0 && !dns_result_tells(written))
         r = note_silence(d, written);
     if (r == 0)
         r = add_missing(d, written);

@@ -170,11 +170,6 @@ static int judge_value(struct auditing *a, struct bytes value)
 
 /* ---- all that servers say ---- */
 
-static bool tells(const struct dns_view *v)
-{
-    return dns_view_final(v) && dns_status_known(v->status);
-}
-
 static bool view_has(const struct dns_view *v, size_t n, struct bytes value)
 {
     for (size_t i = 0; i < n; i++) {
@@ -190,7 +185,7 @@ static bool seen_before(const struct dns_result *r, size_t view, size_t value)
     struct bytes text = buf_bytes(&r->views[view].values[value].text);
 
     for (size_t i = 0; i < view; i++) {
-        if (tells(&r->views[i]) &&
+        if (dns_view_tells(&r->views[i]) &&
             view_has(&r->views[i], r->views[i].n_values, text))
             return true;
     }
@@ -207,7 +202,8 @@ static int each_value(struct auditing *a, const struct dns_result *result,
     for (size_t i = 0; i < result->n_views; i++) {
         const struct dns_view *v = &result->views[i];
 
-        for (size_t j = 0; r == 0 && tells(v) && j < v->n_values; j++) {
+        for (size_t j = 0; r == 0 && dns_view_tells(v) && j < v->n_values;
+             j++) {
             if (!seen_before(result, i, j))
                 r = fn(a, buf_bytes(&v->values[j].text));
         }
@@ -242,7 +238,8 @@ static int is_published(const struct ours_account *account, enum ours_kind kind,
     for (size_t i = 0; i < result->n_views && !s->found; i++) {
         const struct dns_view *v = &result->views[i];
 
-        for (size_t j = 0; tells(v) && j < v->n_values && !s->found; j++) {
+        for (size_t j = 0; dns_view_tells(v) && j < v->n_values && !s->found;
+             j++) {
             CLEANUP_PERSIST_PARSED struct persist_parsed p = { 0 };
             enum persist_reason reason;
 
@@ -255,15 +252,6 @@ static int is_published(const struct ours_account *account, enum ours_kind kind,
     return 0;
 }
 
-static bool anybody_tells(const struct dns_result *r)
-{
-    for (size_t i = 0; i < r->n_views; i++) {
-        if (tells(&r->views[i]))
-            return true;
-    }
-    return false;
-}
-
 static int judge_record(struct auditing *a, const struct kept_value *record)
 {
     struct seeking s = { .auditing = a, .record = record };
@@ -273,7 +261,7 @@ static int judge_record(struct auditing *a, const struct kept_value *record)
     a->account = ours_find(a->q->ours, record->account);
     if (a->account)
         r = ours_each_uri(a->account, a->q->domain, is_published, &s);
-    if (r || s.found || !anybody_tells(a->q->now))
+    if (r || s.found || !dns_result_tells(a->q->now))
         return r;
     return tell(a, AUDIT_NOT_PUBLISHED, record->issuer);
 }

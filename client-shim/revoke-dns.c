@@ -10,11 +10,6 @@
 
 #define PAUSE_MAX_S 10
 
-static bool tells(const struct dns_view *v)
-{
-    return dns_view_final(v) && dns_status_known(v->status);
-}
-
 static bool has_own(const struct dns_view *v, struct publish_own *own)
 {
     for (size_t i = 0; i < v->n_values; i++) {
@@ -37,11 +32,11 @@ enum revoke_presence revoke_look(const struct dns_result *result,
 
         if (!dns_view_final(v))
             continue;
-        if (!tells(v) && p == REVOKE_GONE) {
+        if (!dns_view_tells(v) && p == REVOKE_GONE) {
             p = REVOKE_UNKNOWN;
             *ret_view = v;
         }
-        if (!tells(v) || !has_own(v, own))
+        if (!dns_view_tells(v) || !has_own(v, own))
             continue;
         if (p != REVOKE_THERE)
             *ret_view = v;
