@@ -36,10 +36,7 @@ static int load(struct apply *a)
 
     r = account_files_load(a->c->config_dir, &a->wishes, &err);
     if (r)
-        return err.text[0] ? ctl_fail_at(r == -EACCES ? CTL_EXIT_NOT_PERMITTED
-                                                      : CTL_EXIT_CONFIG,
-                                         &err)
-                           : ctl_fail_errno(r, a->c->config_dir);
+        return ctl_fail_load(r, &err, a->c->config_dir);
     a->steps = calloc(a->wishes->n + 1, sizeof(*a->steps));
     a->cas = calloc(CAS_MAX, sizeof(*a->cas));
     a->full = json_object();

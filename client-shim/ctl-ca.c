@@ -89,10 +89,7 @@ int ctl_ca_open_for(const struct ctl_context *c, const char *account,
     if (client && (r == -EACCES || r == -EPERM))
         return ctl_ca_open_with(c, NULL, ret);
     if (r)
-        return err.text[0] ? ctl_fail_at(r == -EACCES ? CTL_EXIT_NOT_PERMITTED
-                                                      : CTL_EXIT_CONFIG,
-                                         &err)
-                           : ctl_fail_errno(r, account);
+        return ctl_fail_load(r, &err, account);
     return ctl_ca_open_with(c, wishes->n ? wishes->items[0].ca_file : NULL,
                             ret);
 }

@@ -16,12 +16,7 @@ int ctl_settings(const struct ctl_context *c, struct settings **ret)
     int r;
 
     r = settings_load(c->config_dir, ret, &err);
-    if (r == 0)
-        return CTL_EXIT_DONE;
-    if (!err.text[0])
-        return ctl_fail_errno(r, c->config_dir);
-    return ctl_fail_at(r == -EACCES ? CTL_EXIT_NOT_PERMITTED : CTL_EXIT_CONFIG,
-                       &err);
+    return r ? ctl_fail_load(r, &err, c->config_dir) : CTL_EXIT_DONE;
 }
 
 /*

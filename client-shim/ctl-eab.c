@@ -29,11 +29,8 @@ static int read_key(const struct ctl_context *c, const char *source,
     if (secrets_init(settings->allow_swappable, &err))
         return ctl_fail_at(CTL_EXIT_UNAVAILABLE, &err);
     r = credential_read(source, &text, &err);
-    if (r == -EACCES || r == -EPERM)
-        return ctl_fail_at(CTL_EXIT_NOT_PERMITTED, &err);
     if (r)
-        return err.text[0] ? ctl_fail_at(CTL_EXIT_CONFIG, &err)
-                           : ctl_fail_errno(r, source);
+        return ctl_fail_load(r, &err, source);
     r = eab_key_decode(text, ret);
     if (r == EAB_E_ENCODING)
         return ctl_fail(CTL_EXIT_CONFIG,

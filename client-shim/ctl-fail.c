@@ -65,3 +65,12 @@ int ctl_fail_errno(int r, const char *what)
 {
     return ctl_fail(errno_exit(r), "%s: %s", what, strerror(r < 0 ? -r : r));
 }
+
+int ctl_fail_load(int r, const struct errmsg *e, const char *what)
+{
+    if (!e->text[0])
+        return ctl_fail_errno(r, what);
+    return ctl_fail_at(r == -EACCES || r == -EPERM ? CTL_EXIT_NOT_PERMITTED
+                                                   : CTL_EXIT_CONFIG,
+                       e);
+}

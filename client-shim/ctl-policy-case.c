@@ -14,13 +14,6 @@
 
 #define ACCOUNT_FILE_MAX (64 * 1024)
 
-static int fail_at(int r, const struct errmsg *e, const char *what)
-{
-    if (e->text[0])
-        return ctl_fail_at(CTL_EXIT_CONFIG, e);
-    return ctl_fail_errno(r, what);
-}
-
 /* For the daemon a missing directory is an empty policy; here it is a typing
  * error. */
 static int check_directory(const char *dir)
@@ -42,7 +35,7 @@ int ctl_policy_load(const struct ctl_context *c, const char *dir,
     if (!dir || ctl_args_has(c, "--config")) {
         r = settings_load(c->config_dir, &settings, &e);
         if (r)
-            return fail_at(r, &e, c->config_dir);
+            return ctl_fail_load(r, &e, c->config_dir);
     }
     if (!dir)
         dir = settings->policy_dir;
@@ -50,7 +43,7 @@ int ctl_policy_load(const struct ctl_context *c, const char *dir,
     if (r)
         return r;
     r = policy_load(dir, settings ? settings->deny_domains : NULL, ret, &e);
-    return r ? fail_at(r, &e, dir) : 0;
+    return r ? ctl_fail_load(r, &e, dir) : 0;
 }
 
 static int read_file(const char *path, struct buf *ret)

@@ -16,7 +16,7 @@ void ctl_dns_close(struct ctl_dns *d)
     d->zones = zones_free(d->zones);
 }
 
-static int load_zones(const struct ctl_context *c, struct zones **ret)
+int ctl_dns_zones(const struct ctl_context *c, bool client, struct zones **ret)
 {
     CLEANUP_BUF struct buf dir = { 0 };
     struct errmsg err = { 0 };
@@ -25,12 +25,9 @@ static int load_zones(const struct ctl_context *c, struct zones **ret)
     r = buf_printf(&dir, "%s/zones.d", c->config_dir);
     if (r == 0)
         r = zones_load(buf_str(&dir), ret, &err);
-    if (r == 0)
+    if (client && (r == -EACCES || r == -EPERM))
         return CTL_EXIT_DONE;
-    if (!err.text[0])
-        return ctl_fail_errno(r, "zones.d");
-    return ctl_fail_at(r == -EACCES ? CTL_EXIT_NOT_PERMITTED : CTL_EXIT_CONFIG,
-                       &err);
+    return r ? ctl_fail_load(r, &err, "zones.d") : CTL_EXIT_DONE;
 }
 
 int ctl_dns_open(const struct ctl_context *c, struct ctl_dns *ret)
@@ -38,7 +35,7 @@ int ctl_dns_open(const struct ctl_context *c, struct ctl_dns *ret)
     int r;
 
     *ret = (struct ctl_dns){ 0 };
-    r = load_zones(c, &ret->zones);
+    r = ctl_dns_zones(c, false, &ret->zones);
     if (r)
         return r;
     r = dns_child_start(NULL, &ret->child);

@@ -20,6 +20,11 @@ struct ctl_dns {
 #define CLEANUP_CTL_DNS CLEANUP(ctl_dns_close)
 void ctl_dns_close(struct ctl_dns *d);
 
+/* ctl_dns_zones() - zones.d alone. @client: of a command for clients, who may
+ * not be able to read it: then it is as if there were no files. */
+int ctl_dns_zones(const struct ctl_context *c, bool client,
+                  struct zones **ret) MUST_CHECK;
+
 /* ctl_dns_open() - no secret may be in memory yet. */
 int ctl_dns_open(const struct ctl_context *c, struct ctl_dns *ret) MUST_CHECK;
 

@@ -9,6 +9,7 @@
 #include "client-shim/ctl-ca.h"
 #include "client-shim/ctl-commands.h"
 #include "client-shim/ctl-print.h"
+#include "client-shim/ctl-records-dns.h"
 #include "client-shim/records-sheet.h"
 #include "client-shim/records-values.h"
 
@@ -98,21 +99,10 @@ static int read_filter(struct render *r)
 
 static int load_zones(struct render *r)
 {
-    CLEANUP_BUF struct buf dir = { 0 };
-    struct errmsg err = { 0 };
-    int e;
+    int e = ctl_dns_zones(r->c, false, &r->zones);
 
-    e = buf_printf(&dir, "%s/zones.d", r->c->config_dir);
-    if (e == 0)
-        e = zones_load(buf_str(&dir), &r->zones, &err);
-    if (e == 0) {
-        r->style.zones = r->zones;
-        return CTL_EXIT_DONE;
-    }
-    if (!err.text[0])
-        return ctl_fail_errno(e, "zones.d");
-    return ctl_fail_at(e == -EACCES ? CTL_EXIT_NOT_PERMITTED : CTL_EXIT_CONFIG,
-                       &err);
+    r->style.zones = r->zones;
+    return e;
 }
 
 /* ---- values ---- */

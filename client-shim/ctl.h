@@ -119,3 +119,6 @@ int ctl_fail_at(enum ctl_exit code, const struct errmsg *e);
  * a program of ours is unavailable then, which is for the caller to say.
  */
 int ctl_fail_errno(int r, const char *what);
+/* ctl_fail_load() - of what reads settings, policy and such: @e where it has
+ * words, else ctl_fail_errno(). CTL_EXIT_CONFIG, or no permission. */
+int ctl_fail_load(int r, const struct errmsg *e, const char *what);

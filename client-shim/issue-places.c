@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/config.h"
+#include "client-shim/ctl-records-dns.h"
 
 struct issue_precheck *issue_precheck_free(struct issue_precheck *p)
 {
@@ -110,29 +110,13 @@ static int make(struct issue *i)
     return r;
 }
 
-/* Clients may not read it: then it is as if there were no files. */
-static int load_zones(struct issue *i)
-{
-    CLEANUP_BUF struct buf dir = { 0 };
-    struct errmsg err = { 0 };
-    int r;
-
-    r = buf_printf(&dir, "%s/zones.d", i->context->config_dir);
-    if (r == 0)
-        r = zones_load(buf_str(&dir), &i->precheck->zones, &err);
-    if (r == -EACCES || r == -EPERM || r == 0)
-        return CTL_EXIT_DONE;
-    return err.text[0] ? ctl_fail_at(CTL_EXIT_CONFIG, &err)
-                       : ctl_fail_errno(r, "zones.d");
-}
-
 int issue_places_plan(struct issue *i)
 {
     int r;
 
     r = make(i);
     if (r == 0)
-        r = load_zones(i);
+        r = ctl_dns_zones(i->context, true, &i->precheck->zones);
     if (r == 0)
         i->precheck->by_resolver =
             (struct zone){ .verify = ZONE_VERIFY_RESOLVER,

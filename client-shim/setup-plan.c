@@ -102,10 +102,7 @@ static int check_policy(const struct setup *s, const struct setup_file *f)
 
     r = policy_load_text(buf_bytes(&f->text), f->path,
                          s->settings->deny_domains, &set, &why);
-    if (r == 0)
-        return CTL_EXIT_DONE;
-    return why.text[0] ? ctl_fail_at(CTL_EXIT_CONFIG, &why)
-                       : ctl_fail_errno(r, f->path);
+    return r ? ctl_fail_load(r, &why, f->path) : CTL_EXIT_DONE;
 }
 
 static int plan_policy(struct setup *s)
@@ -141,8 +138,7 @@ static int check_settings(struct setup *s)
     }
     r = settings_load_with(s->dir, more, n, &settings, &why);
     if (r)
-        return why.text[0] ? ctl_fail_at(CTL_EXIT_CONFIG, &why)
-                           : ctl_fail_errno(r, s->dir);
+        return ctl_fail_load(r, &why, s->dir);
     (void)settings_free(s->settings);
     s->settings = TAKE_PTR(settings);
     s->token = settings_token(s->settings, s->name);

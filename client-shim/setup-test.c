@@ -210,8 +210,7 @@ static int test_policy(struct setup *s)
     r = policy_load(s->settings->policy_dir, s->settings->deny_domains, &set,
                     &why);
     if (r)
-        return why.text[0] ? ctl_fail_at(CTL_EXIT_CONFIG, &why)
-                           : ctl_fail_errno(r, s->settings->policy_dir);
+        return ctl_fail_load(r, &why, s->settings->policy_dir);
     r = reload(s, set);
     if (r)
         return r;
