@@ -5,8 +5,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BUF_MIN 256
+#define READ_CHUNK ((size_t)16 * 1024)
 
 struct bytes bytes_from_str(const char *s)
 {
@@ -70,6 +72,27 @@ int buf_append(struct buf *b, const void *data, size_t len)
     b->len += len;
     b->data[b->len] = 0;
     return 0;
+}
+
+int buf_read(struct buf *b, int fd, size_t max)
+{
+    while (b->len <= max) {
+        size_t room = max + 1 - b->len;
+        ssize_t n;
+        int r;
+
+        r = buf_reserve(b, room < READ_CHUNK ? room : READ_CHUNK);
+        if (r)
+            return r;
+        n = read(fd, b->data + b->len, room < READ_CHUNK ? room : READ_CHUNK);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : 0;
+        b->len += (size_t)n;
+        b->data[b->len] = 0;
+    }
+    return -E2BIG;
 }
 
 int buf_append_str(struct buf *b, const char *s)

@@ -57,6 +57,14 @@ int buf_append_str(struct buf *b, const char *s) MUST_CHECK;
 int buf_append_char(struct buf *b, char c) MUST_CHECK;
 int buf_printf(struct buf *b, const char *fmt, ...) PRINTF(2, 3) MUST_CHECK;
 
+/**
+ * buf_read() - append what @fd gives up to its end
+ * @max: for @b in all
+ *
+ * Return: 0; -E2BIG: there was more; another negative errno.
+ */
+int buf_read(struct buf *b, int fd, size_t max) MUST_CHECK;
+
 /*
  * buf_append_json() - @s as a JSON string literal with its quotes (RFC 8259
  * section 7): control characters, quote and backslash are escaped, so that no

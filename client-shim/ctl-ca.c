@@ -25,22 +25,14 @@ void ctl_ca_deinit(struct ctl_ca *ca)
 static int read_ca_file(const char *path, struct buf *ret)
 {
     CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    ssize_t n = 0;
+    int r = fd < 0 ? -errno : buf_read(ret, fd, CA_FILE_MAX);
 
-    if (fd < 0)
-        return ctl_fail(CTL_EXIT_CONFIG, "%s: %s", path, strerror(errno));
-    do {
-        ret->len += (size_t)n;
-        if (buf_reserve(ret, CA_FILE_MAX + 1 - ret->len))
-            return ctl_fail_errno(-ENOMEM, path);
-        n = read(fd, ret->data + ret->len, CA_FILE_MAX + 1 - ret->len);
-    } while (n > 0 && ret->len + (size_t)n <= CA_FILE_MAX);
-    if (n < 0)
-        return ctl_fail(CTL_EXIT_CONFIG, "%s: %s", path, strerror(errno));
-    if (n > 0)
+    if (r == -E2BIG)
         return ctl_fail(CTL_EXIT_CONFIG, "%s: above %d octets", path,
                         CA_FILE_MAX);
-    if (!memmem(ret->data, ret->len, "-----BEGIN CERTIFICATE-----", 27))
+    if (r)
+        return ctl_fail_errno(r, path);
+    if (!memmem(buf_str(ret), ret->len, "-----BEGIN CERTIFICATE-----", 27))
         return ctl_fail(CTL_EXIT_CONFIG, "%s: no PEM certificate in it", path);
     return 0;
 }

@@ -46,33 +46,18 @@ int ctl_policy_load(const struct ctl_context *c, const char *dir,
     return r ? ctl_fail_load(r, &e, dir) : 0;
 }
 
-static int read_file(const char *path, struct buf *ret)
-{
-    CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    ssize_t n = 0;
-
-    if (fd < 0)
-        return -errno;
-    do {
-        ret->len += (size_t)n;
-        if (ret->len > ACCOUNT_FILE_MAX)
-            return -EFBIG;
-        if (buf_reserve(ret, ACCOUNT_FILE_MAX + 1 - ret->len))
-            return -ENOMEM;
-        n = read(fd, ret->data + ret->len, ACCOUNT_FILE_MAX + 1 - ret->len);
-    } while (n > 0);
-    return n < 0 ? -errno : 0;
-}
-
 static int read_account(const char *path, struct acme_account **ret)
 {
+    CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     CLEANUP_BUF struct buf text = { 0 };
     struct refusal why = { 0 };
-    int r;
+    int r = fd < 0 ? -errno : buf_read(&text, fd, ACCOUNT_FILE_MAX);
 
-    r = read_file(path, &text);
+    if (r == -E2BIG)
+        return ctl_fail(CTL_EXIT_CONFIG, "%s: above %d octets", path,
+                        ACCOUNT_FILE_MAX);
     if (r)
-        return ctl_fail(CTL_EXIT_CONFIG, "%s: %s", path, strerror(-r));
+        return ctl_fail_errno(r, path);
     r = acme_account_read(buf_bytes(&text), ret, &why);
     if (r == REFUSED)
         return ctl_fail(CTL_EXIT_CONFIG, "%s: %s at %zu: %s", path,

@@ -15,27 +15,12 @@
 
 static int read_payload(const char *path, struct buf *ret)
 {
-    CLEANUP_FD int opened = -1;
-    int fd = STDIN_FILENO;
-    ssize_t n = 0;
+    CLEANUP_FD int fd = -1;
 
-    if (strcmp(path, "-") != 0) {
-        opened = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        fd = opened;
-        if (fd < 0)
-            return -errno;
-    }
-    do {
-        ret->len += (size_t)n;
-        if (ret->len > PAYLOAD_MAX)
-            return -EFBIG;
-        if (buf_reserve(ret, PAYLOAD_MAX + 1 - ret->len))
-            return -ENOMEM;
-        n = read(fd, ret->data + ret->len, PAYLOAD_MAX + 1 - ret->len);
-    } while (n > 0);
-    if (n == 0)
-        ret->data[ret->len] = '\0';
-    return n < 0 ? -errno : 0;
+    if (strcmp(path, "-") == 0)
+        return buf_read(ret, STDIN_FILENO, PAYLOAD_MAX);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    return fd < 0 ? -errno : buf_read(ret, fd, PAYLOAD_MAX);
 }
 
 static int run_sign(struct ctl_context *c)
@@ -47,7 +32,7 @@ static int run_sign(struct ctl_context *c)
 
     if (path)
         r = read_payload(path, &payload);
-    if (r == -EFBIG)
+    if (r == -E2BIG)
         return ctl_fail(CTL_EXIT_MALFORMED, "%s: above %d octets", path,
                         PAYLOAD_MAX);
     if (r)

@@ -21,18 +21,12 @@ int issue_file_fail(int r, const struct errmsg *e)
 
 static int read_fd(int fd, const char *path, struct buf *ret)
 {
-    ssize_t n = 0;
+    int r = buf_read(ret, fd, FILE_MAX);
 
-    do {
-        ret->len += (size_t)n;
-        if (ret->len > FILE_MAX)
-            return ctl_fail(CTL_EXIT_MALFORMED, "%s: above %d octets", path,
-                            FILE_MAX);
-        if (buf_reserve(ret, FILE_MAX + 1 - ret->len))
-            return ctl_fail_errno(-ENOMEM, path);
-        n = read(fd, ret->data + ret->len, FILE_MAX + 1 - ret->len);
-    } while (n > 0);
-    return n < 0 ? ctl_fail_errno(-errno, path) : CTL_EXIT_DONE;
+    if (r == -E2BIG)
+        return ctl_fail(CTL_EXIT_MALFORMED, "%s: above %d octets", path,
+                        FILE_MAX);
+    return r ? ctl_fail_errno(r, path) : CTL_EXIT_DONE;
 }
 
 /* ---- which names ---- */

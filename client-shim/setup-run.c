@@ -109,24 +109,6 @@ int run_wait(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static int read_all(int fd, size_t max, struct buf *out)
-{
-    for (;;) {
-        char chunk[4096];
-        ssize_t n = read(fd, chunk, sizeof(chunk));
-        int r;
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : 0;
-        r = out->len + (size_t)n <= max ? buf_append(out, chunk, (size_t)n)
-                                        : -E2BIG;
-        if (r)
-            return r;
-    }
-}
-
 int run_capture(const struct run_program *p, size_t max, struct buf *out)
 {
     struct run_program with_pipe = *p;
@@ -146,7 +128,7 @@ int run_capture(const struct run_program *p, size_t max, struct buf *out)
     if (r)
         return r;
     close(TAKE_FD(to));
-    r = read_all(from, max, out);
+    r = buf_read(out, from, max);
     close(TAKE_FD(from));
     status = run_wait(pid);
     return r ? r : status;

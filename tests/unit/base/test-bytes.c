@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/bytes.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -80,12 +84,42 @@ static void test_utf8_is_strict(void **state)
                          cases[i].good);
 }
 
+static int read_text(const char *text, size_t max, struct buf *ret)
+{
+    int fds[2];
+    int r;
+
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    assert_int_equal(write(fds[1], text, strlen(text)), strlen(text));
+    (void)close(fds[1]);
+    r = buf_read(ret, fds[0], max);
+    (void)close(fds[0]);
+    return r;
+}
+
+static void test_reading_ends_at_the_most(void **state)
+{
+    CLEANUP_BUF struct buf b = { 0 };
+
+    (void)state;
+    assert_int_equal(read_text("abc", 3, &b), 0);
+    assert_string_equal(buf_str(&b), "abc");
+    assert_int_equal(read_text("de", 5, &b), 0);
+    assert_string_equal(buf_str(&b), "abcde");
+    assert_int_equal(read_text("f", 5, &b), -E2BIG);
+    buf_clear(&b);
+    assert_int_equal(read_text("", 0, &b), 0);
+    assert_int_equal(read_text("a", 0, &b), -E2BIG);
+    assert_int_equal(buf_read(&b, -1, 9), -EBADF);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_append_keeps_a_nul_behind_the_text),
         cmocka_unit_test(test_reserve_refuses_sizes_that_overflow),
         cmocka_unit_test(test_append_json_escapes),
+        cmocka_unit_test(test_reading_ends_at_the_most),
         cmocka_unit_test(test_utf8_is_strict),
     };
 
