@@ -114,8 +114,8 @@ bool denied_say(const struct denied *d, const struct policy_set *policy,
     if (gmtime_r(&(time_t){ x->since_s }, &tm))
         (void)strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &tm);
     errmsg_set(ret,
-               "%.253s is denied since %s by %.32s; NameAllow of that name "
-               "undoes it (acme-guardian.admin(7))",
-               x->name, since, x->by);
+               "%.253s is denied since %s by %.32s; guardianctl names allow "
+               "%.253s undoes that",
+               x->name, since, x->by, x->name);
     return true;
 }

@@ -583,7 +583,7 @@ def test_a_denied_name_gets_no_record_and_no_value(g):
     since = g.must("NameDenied")["names"][0]["since"]
     for domain in ("www.example.com", "b.www.example.com"):
         refused(domain, "www.example.com is denied since " + since, "uid 0",
-                "NameAllow")
+                "guardianctl names allow www.example.com")
     add(g, record("example.com", wildcard=True), record("xwww.example.com"))
     g.must("RecordRemove", {"account": "test", "domain": "www.example.com"})
     g.must("NameAllow", {"domain": "www.example.com"})

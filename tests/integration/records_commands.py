@@ -248,7 +248,7 @@ def test_a_denied_record_is_not_rendered(w):
     expect("other.example" in out and "deny.example" not in out, out)
     expect("DENIED" in w.ctl("records", "show", "www.deny.example"), "shown")
     w.ctl("records", "add", "bound", "a.deny.example", code=2,
-          says="NameAllow of that name undoes it")
+          says="names allow deny.example undoes that")
     w.call("NameAllow", domain="deny.example")
     expect(w.render().count("deny.example") == 2, "both again")
 
