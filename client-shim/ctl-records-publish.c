@@ -31,7 +31,8 @@ struct publishing {
     size_t n_wants;
     struct publish_own own;
     struct publish_plan plan;
-    size_t n_held; /* domains whose old values must still stay */
+    size_t n_held;   /* domains whose old values must still stay */
+    size_t n_denied; /* domains that are left alone */
     bool blocks;
 };
 
@@ -48,6 +49,16 @@ static void publishing_deinit(struct publishing *p)
 
 /* ---- what is wanted ---- */
 
+/* What stands there is left to records revoke, which takes all of it back. */
+static void leave_out(struct publishing *p, const char *domain)
+{
+    p->n_denied++;
+    (void)ctl_fail(CTL_EXIT_NO,
+                   "%s: it is denied, itself or by a name above it (names "
+                   "list, or [Deny] in guardian.conf), and left alone",
+                   domain);
+}
+
 static int make_wants(struct publishing *p)
 {
     p->values = calloc(p->kept.n + 1, sizeof(*p->values));
@@ -58,6 +69,10 @@ static int make_wants(struct publishing *p)
         end = records_kept_end(&p->kept, i);
         for (size_t v = i; v < end; v++)
             p->values[v] = p->kept.items[v].value;
+        if (p->kept.items[i].denied) {
+            leave_out(p, p->kept.items[i].domain);
+            continue;
+        }
         p->wants[p->n_wants++] = (struct publish_want){
             .domain = p->kept.items[i].domain,
             .values = p->values + i,
@@ -252,12 +267,14 @@ static int finish(const struct publishing *p)
 
     say_counts(p);
     if (p->dry_run)
-        code = p->blocks ? CTL_EXIT_NO : CTL_EXIT_DONE;
+        code = p->blocks || p->n_denied ? CTL_EXIT_NO : CTL_EXIT_DONE;
     if (code == CTL_EXIT_TRY_AGAIN)
         return ctl_fail(code, "not everything was made: the lines above say "
                               "which half; run it again");
     if (code == CTL_EXIT_DONE && p->n_held)
         return CTL_EXIT_TRY_AGAIN;
+    if (code == CTL_EXIT_DONE && p->n_denied)
+        return CTL_EXIT_NO;
     return (int)code;
 }
 

@@ -40,7 +40,8 @@ int records_kept_add(struct records_kept *k, const struct records_value *v)
                                  .wildcard = v->wildcard,
                                  .reusable = v->reusable,
                                  .key_bound = v->key_bound,
-                                 .staging = v->staging };
+                                 .staging = v->staging,
+                                 .denied = v->denied };
     if (more->account && more->domain && more->issuer && more->accounturi &&
         more->value) {
         k->n++;

@@ -11,7 +11,7 @@
 struct kept_value {
     char *account, *domain, *issuer, *accounturi, *value;
     int64_t until_s; /* 0: none */
-    bool wildcard, reusable, key_bound, staging;
+    bool wildcard, reusable, key_bound, staging, denied;
 };
 
 struct records_kept {

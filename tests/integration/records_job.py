@@ -272,6 +272,23 @@ class Cases:
         left = self.bind.dig(name)
         expect(len(left) == 1 and "sha-256/" in left[0], left)
 
+    def test_a_denied_name_is_not_published(self):
+        self.ctl("add", "url", "a.three.test", "x.b.three.test", "c.three.test")
+        self.ca_ctl("publish", "--domain", "c.three.test")
+        for name in ("b.three.test", "c.three.test"):
+            self.admin("NameDeny", domain=name)
+        out = self.ca_ctl("publish", code=1, says=[
+            "x.b.three.test: it is denied", "c.three.test: it is denied",
+            "0 not made, 0 as wanted"])
+        expect(self.bind.dig(owner("a.three.test")) and
+               not self.bind.dig(owner("x.b.three.test")) and
+               self.bind.dig(owner("c.three.test")), out)
+        self.ca_ctl("publish", "--dry-run", "--domain", "x.b.three.test",
+                    code=1, says="denied")
+        self.ca_ctl("publish", "--remove-old", code=1, says="nothing to do")
+        self.ca_ctl("revoke", "c.three.test", "--yes")
+        expect(not self.bind.dig(owner("c.three.test")), "revoked")
+
     def test_by_hand_is_left_to_a_person(self):
         self.ctl("add", "url", "x.manual.test")
         out = self.ca_ctl("publish", code=1, says=["by hand", "1 by hand"])
