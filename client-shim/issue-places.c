@@ -98,8 +98,8 @@ static int make(struct issue *i)
 
     i->precheck = p;
     if (p) {
-        p->subjects = calloc(i->names.n, sizeof(*p->subjects));
-        p->places = calloc(count_places(i), sizeof(*p->places));
+        p->subjects = calloc(i->names.n + 1, sizeof(*p->subjects));
+        p->places = calloc(count_places(i) + 1, sizeof(*p->places));
     }
     if (!p || !p->subjects || !p->places)
         return ctl_fail_errno(-ENOMEM, "look-up");
