@@ -85,7 +85,7 @@ struct ctl_ca_post {
  * was printed.
  */
 int ctl_ca_post(struct ctl_ca *ca, const struct ctl_ca_post *post) MUST_CHECK;
-#define CTL_CA_NONCE_TRIES 4
+#define CTL_CA_NONCE_TRIES 6
 
 /* ctl_ca_try_post() - prints nothing of what the CA or the network did:
  * CTL_EXIT_DONE is any answer, to be looked at in ca->answer. */

@@ -23,7 +23,7 @@ class Cases:
         self.lab, self.w = lab, World(lab)
         self.ca = ("--ca-file", lab.tls() / "ca.pem")
         self.dns = TxtServer(lab)
-        self.pebble = Pebble(lab, self.dns.address, nonce_reject=20,
+        self.pebble = Pebble(lab, self.dns.address, nonce_reject=10,
                              profiles={"classic": 90 * 86400,
                                        "short": 6 * 86400})
         self.bound = Pebble(lab, self.dns.address, "pebble-eab",

@@ -30,7 +30,7 @@ class Cases:
         self.lab, self.w = lab, World(lab)
         self.ca = ("--ca-file", lab.tls() / "ca.pem")
         self.dns = TxtServer(lab)
-        self.real = Pebble(lab, self.dns.address, nonce_reject=20)
+        self.real = Pebble(lab, self.dns.address, nonce_reject=10)
         self.odd = Odd(lab, "ca.localhost")
 
     def admin(self, method, **parameters):

@@ -137,7 +137,7 @@ class Client:
 
     def post(self, url, payload=None, key=None, kid=None, jwk=False):
         """A signed request; @payload None is a POST-as-GET. badNonce: again."""
-        for left in (2, 1, 0):
+        for left in range(11, -1, -1):
             r = self._post_once(url, payload, key or self.key, kid, jwk)
             if r.status < 400:
                 return r

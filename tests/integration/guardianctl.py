@@ -614,7 +614,7 @@ def test_an_answer_that_is_none_registers_nothing(w):
         w.ctl(*bad_account(w, mode), "--agree-terms", code=code, says=says)
         shown = w.json("account", "show", f"bad-{mode}")["account"]
         expect(shown["status"] == "created", shown)
-    expect(len(BadCA.posts["noend"]) == 4, "three retries and no more")
+    expect(len(BadCA.posts["noend"]) == 6, "five retries and no more")
     e = w.json("account", "register", "bad-refused", code=1)
     expect(e["error"] == "ca" and e["httpStatus"] == 403, e)
 
