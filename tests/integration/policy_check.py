@@ -268,7 +268,7 @@ def usage():
         place.account.write_text("{}")
         expect(place.check(order), 78, "account.json: missing-member")
         place.account.write_text("{" + " " * 70_000 + "}")
-        expect(place.check(order), 78, "account.json: File too large")
+        expect(place.check(order), 78, "account.json: above 65536 octets")
         place.account.unlink()
         expect(place.check(order), 78, "account.json: No such file")
 
