@@ -93,13 +93,13 @@ DEFINE_CLEANUP(struct dns_lookup *, dns_lookup_free)
 
 struct dns_wanted {
     const char *name;
-    enum dns_type type; /* DNS_TYPE_TXT or DNS_TYPE_CAA */
     /* Whose Verify=, Servers= and Resolver= count; NULL: by the name, and where
      * no file is for it, its zone's servers as NS say. */
     const struct zone *zone;
     /* Only this server, and no CNAME is followed out of its answer; family 0:
      * as the zone says. */
     struct dns_server only;
+    enum dns_type type; /* DNS_TYPE_TXT or DNS_TYPE_CAA */
 };
 
 /* dns_lookup_progress_fn - called after each that is done. */

@@ -26,7 +26,7 @@ static int say_all_silent(struct handover *h, const struct dns_result *result)
 {
     int r = CTL_EXIT_DONE;
 
-    if (result->n_views == 0)
+    if (!result->views)
         return say_silent(h, NULL, result->name);
     for (size_t i = 0; r == 0 && i < result->n_views; i++) {
         const struct dns_view *v = &result->views[i];

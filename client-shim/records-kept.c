@@ -26,29 +26,29 @@ void records_kept_deinit(struct records_kept *k)
 int records_kept_add(struct records_kept *k, const struct records_value *v)
 {
     struct kept_value *more = array_grown(k->items, k->n, sizeof(*more));
+    struct kept_value one;
 
     if (!more)
         return -ENOMEM;
     k->items = more;
-    more += k->n;
-    *more = (struct kept_value){ .account = strdup(v->account),
-                                 .domain = strdup(v->domain),
-                                 .issuer = strdup(v->issuer),
-                                 .accounturi = strdup(v->accounturi),
-                                 .value = strdup(v->value),
-                                 .until_s = v->until_s,
-                                 .wildcard = v->wildcard,
-                                 .reusable = v->reusable,
-                                 .key_bound = v->key_bound,
-                                 .staging = v->staging,
-                                 .denied = v->denied };
-    if (more->account && more->domain && more->issuer && more->accounturi &&
-        more->value) {
-        k->n++;
-        return 0;
+    one = (struct kept_value){ .account = strdup(v->account),
+                               .domain = strdup(v->domain),
+                               .issuer = strdup(v->issuer),
+                               .accounturi = strdup(v->accounturi),
+                               .value = strdup(v->value),
+                               .until_s = v->until_s,
+                               .wildcard = v->wildcard,
+                               .reusable = v->reusable,
+                               .key_bound = v->key_bound,
+                               .staging = v->staging,
+                               .denied = v->denied };
+    if (!one.account || !one.domain || !one.issuer || !one.accounturi ||
+        !one.value) {
+        value_deinit(&one);
+        return -ENOMEM;
     }
-    value_deinit(more);
-    return -ENOMEM;
+    k->items[k->n++] = one;
+    return 0;
 }
 
 static int compare(const void *a, const void *b)

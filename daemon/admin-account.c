@@ -287,18 +287,17 @@ static void updated(struct guardian *g, struct varlink_call *call,
                     const json_t *contacts)
 {
     CLEANUP_FREE char **list = NULL;
-    struct store_account row = a->row;
+    struct store_account row;
 
-    if (!take_status(call, status, &row))
+    if (contacts && admin_borrow_list(contacts, ADMIN_CONTACTS_MAX, &list)) {
+        admin_error_busy(call);
         return;
-    if (contacts) {
-        if (admin_borrow_list(contacts, ADMIN_CONTACTS_MAX, &list)) {
-            admin_error_busy(call);
-            return;
-        }
-        row.contacts = list;
     }
-    if (admin_begin(g, call,
+    row = a->row;
+    if (contacts)
+        row.contacts = list;
+    if (take_status(call, status, &row) &&
+        admin_begin(g, call,
                     &(struct admin_subject){ .account = row.acme.name,
                                              .detail = status }))
         admin_update_account(g, call, a, &row);

@@ -6,11 +6,15 @@
 
 #include "acme/url.h"
 
-/* From the first slash behind the host; a query ends it. */
+/* From the first slash behind the host; a query ends it. Empty for what is no
+ * URL, and everything lies in that. */
 static struct bytes path_of(const char *url)
 {
-    const char *path = strchr(strstr(url, "://") + 3, '/');
+    const char *host = strstr(url, "://");
+    const char *path = host ? strchr(host + 3, '/') : NULL;
 
+    if (!path)
+        path = "";
     return (struct bytes){ (const uint8_t *)path, strcspn(path, "?") };
 }
 
@@ -26,7 +30,7 @@ static struct bytes neighbours(const char *account_url)
         return path;
     if (path.len > 1 && path.data[path.len - 1] == '/')
         path.len--;
-    while (path.data[path.len - 1] != '/')
+    while (path.len > 0 && path.data[path.len - 1] != '/')
         path.len--;
     return path;
 }
