@@ -194,6 +194,7 @@ static bool body_ok(const struct net_answer *a)
     case NET_KIND_RENEWAL_INFO:
         return renewal_ok(&a->renewal);
     case NET_KIND_NONCE:
+    case NET_KIND_KEY_CHANGE:
         return true;
     case NET_KIND_UNSET:
     case NET_KIND_COUNT:

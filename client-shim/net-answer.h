@@ -36,6 +36,7 @@ enum net_kind {
     NET_KIND_CHALLENGE,    /* POST, a challenge object (8) */
     NET_KIND_CERTIFICATE,  /* POST, a PEM chain (9.1) */
     NET_KIND_RENEWAL_INFO, /* GET (RFC 9773 section 4.2) */
+    NET_KIND_KEY_CHANGE,   /* POST; only its status says something (7.3.5) */
     NET_KIND_COUNT
 };
 

@@ -166,6 +166,7 @@ int net_child_call(struct net_child *n, const struct net_call *call,
         return -E2BIG;
     request->kind = call->kind;
     request->allow_http = call->allow_http;
+    request->fresh = call->fresh;
     request->system_roots = call->system_roots;
     request->body_len = (uint32_t)call->body.len;
     memcpy(request->url, call->url, strlen(call->url));

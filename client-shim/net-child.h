@@ -28,6 +28,7 @@ struct net_call {
     struct bytes body; /* of a kind that is a POST, else empty */
     bool allow_http;   /* to a loopback address */
     bool system_roots; /* though the options have roots of their own */
+    bool fresh;        /* a connection of its own, and sent once at most */
 };
 
 /**

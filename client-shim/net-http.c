@@ -115,6 +115,9 @@ static int set_all(CURL *easy, const struct net_http_options *options,
     SET(CURLOPT_MAXFILESIZE, (long)NET_BODY_MAX);
     SET(CURLOPT_WRITEFUNCTION, take_body);
     SET(CURLOPT_WRITEDATA, body);
+    /* libcurl repeats what fails on a connection that was open before. */
+    SET(CURLOPT_FRESH_CONNECT, (long)request->fresh);
+    SET(CURLOPT_FORBID_REUSE, (long)request->fresh);
     r = set_trust(easy, options, request);
     if (r == 0)
         r = set_protocols(easy, request);

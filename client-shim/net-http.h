@@ -16,6 +16,8 @@ struct net_request {
     uint32_t body_len;
     uint32_t allow_http;
     uint32_t system_roots; /* not those of the options */
+    uint32_t fresh;        /* on a connection of its own, and sent once */
+    uint32_t reserved;
     char url[ACME_URL_MAX + 1];
     char body[NET_JWS_MAX];
 };
