@@ -491,27 +491,35 @@ static int write_lists(struct store *s, const struct store_account *a)
     return r;
 }
 
-static int write_account(struct store *s, const char *sql,
-                         const struct store_account *a)
+static int write_account_in(struct store *s, const char *sql,
+                            const struct store_account *a)
 {
-    CLEANUP_TRANSACTION struct sql_transaction t = { 0 };
     CLEANUP_STMT sqlite3_stmt *stmt = NULL;
     int r;
 
-    r = sql_begin(s->db, &t);
-    if (r == 0)
-        r = sql_prepare(s->db, sql, &stmt);
+    r = sql_prepare(s->db, sql, &stmt);
     if (r == 0)
         r = bind_account(stmt, a);
     if (r == 0)
         r = sql_run(stmt);
     if (r)
         return r;
-    if (sqlite3_changes(s->db) == 0)
-        return STORE_E_MISSING;
-    r = write_lists(s, a);
+    return sqlite3_changes(s->db) == 0 ? STORE_E_MISSING : write_lists(s, a);
+}
+
+static int write_account(struct store *s, const char *sql,
+                         const struct store_account *a)
+{
+    CLEANUP_TRANSACTION struct sql_transaction t = { 0 };
+    int r;
+
+    r = sql_begin(s->db, &t);
+    if (r == 0)
+        r = write_account_in(s, sql, a);
     return r ? r : sql_commit(&t);
 }
+
+#define UPDATE "UPDATE account SET (" COLUMNS ") = (" VALUES ") WHERE name = ?1"
 
 int store_account_add(struct store *s, const struct store_account *a)
 {
@@ -521,7 +529,10 @@ int store_account_add(struct store *s, const struct store_account *a)
 
 int store_account_update(struct store *s, const struct store_account *a)
 {
-    return write_account(
-        s, "UPDATE account SET (" COLUMNS ") = (" VALUES ") WHERE name = ?1",
-        a);
+    return write_account(s, UPDATE, a);
+}
+
+int sql_update_account(struct store *s, const struct store_account *a)
+{
+    return write_account_in(s, UPDATE, a);
 }

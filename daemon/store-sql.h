@@ -52,3 +52,7 @@ int sql_begin(sqlite3 *db, struct sql_transaction *ret) MUST_CHECK;
 int sql_commit(struct sql_transaction *t) MUST_CHECK;
 void sql_rollback(struct sql_transaction *t);
 #define CLEANUP_TRANSACTION CLEANUP(sql_rollback)
+
+/* sql_update_account() - store_account_update() within a transaction. */
+int sql_update_account(struct store *s,
+                       const struct store_account *a) MUST_CHECK;

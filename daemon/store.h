@@ -67,6 +67,51 @@ struct store_record {
     int64_t added_s;
 };
 
+/*
+ * A rotation of an account's key (design section 11). The row stays when the
+ * rotation has ended, until the account's next one takes its place.
+ */
+enum rotation_state {
+    ROTATION_UNSET = 0,
+    ROTATION_PLANNED,
+    ROTATION_KEY_GENERATED,
+    ROTATION_DRAINING,
+    ROTATION_SWITCHING,
+    ROTATION_SWITCHED,
+    ROTATION_CLEANED,
+    ROTATION_DONE,
+    ROTATION_ABORTING,
+    ROTATION_ABORTED,
+    ROTATION_SWITCH_REFUSED,
+    ROTATION_UNRESOLVED,
+    ROTATION_ACCOUNT_LOST,
+    ROTATION_STATE_COUNT
+};
+const char *rotation_state_name(enum rotation_state s); /* "key-generated" */
+
+struct store_rotation {
+    char *account;
+    char *by; /* "uid 0" */
+    /* Keys as canonical JWK (RFC 7638), with their place on the token. */
+    char *old_label, *old_jwk, *old_thumbprint;
+    char *new_label;                /* chosen before the key is made */
+    char *new_jwk, *new_thumbprint; /* NULL: not made yet */
+    /* The last keyChange request that was given out. NULL: none. */
+    char *request_url, *request_nonce;
+    char *request_protected, *request_payload, *request_signature;
+    char *reason, *text; /* of a refusal or an abort; NULL: none */
+    enum rotation_state state;
+    int64_t started_s, since_s; /* since 1970; since: in this state */
+    bool keep_old;
+    int64_t grace_s, order_drain_s, settle_s, cache_s;
+    unsigned old_generation, new_generation;
+    uint32_t new_attrs, new_attrs_known; /* enum token_attr */
+    int64_t sent_s;                      /* the request; 0: none is out */
+    unsigned tries;
+    bool spent;          /* the CA takes its nonce from nobody any more */
+    int64_t confirmed_s; /* the new key answered everywhere; 0: not yet */
+};
+
 struct store_denied {
     char *name;
     int64_t since_s;
@@ -162,6 +207,22 @@ typedef int (*store_record_fn)(const struct store_record *record,
                                void *userdata);
 int store_record_each(struct store *s, const struct store_record_query *q,
                       store_record_fn fn, void *userdata) MUST_CHECK;
+
+/*
+ * store_rotation_put() - the account's one rotation becomes @x; and, in the
+ * same transaction, the account's row becomes @account, unless that is NULL.
+ *
+ * Return: 0; STORE_E_MISSING: no such account; -EINVAL for a row that cannot
+ * be; negative errno.
+ */
+int store_rotation_put(struct store *s, const struct store_rotation *x,
+                       const struct store_account *account) MUST_CHECK;
+/* store_rotations() - all by account. STORE_E_CORRUPT. */
+int store_rotations(struct store *s, struct store_rotation **ret,
+                    size_t *ret_n) MUST_CHECK;
+void store_rotation_deinit(struct store_rotation *x);
+int store_rotation_copy(const struct store_rotation *from,
+                        struct store_rotation *ret) MUST_CHECK;
 
 /* store_deny() - what is denied already stays as it is. */
 int store_deny(struct store *s, const struct store_denied *x) MUST_CHECK;

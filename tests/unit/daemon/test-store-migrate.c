@@ -118,6 +118,7 @@ static void test_everything_is_there_afterwards(void **state)
     struct store *s = NULL;
     struct errmsg e = { 0 };
     struct store_account *a;
+    struct store_rotation *rotations = NULL;
     struct store_suspension *x;
     size_t n;
 
@@ -139,6 +140,9 @@ static void test_everything_is_there_afterwards(void **state)
         store_account_deinit(&a[i]);
     }
     free(a);
+    assert_int_equal(store_rotations(s, &rotations, &n), 0);
+    assert_int_equal(n, 0);
+    free(rotations);
     assert_int_equal(store_suspensions(s, &x, &n), 0);
     assert_int_equal(n, 1);
     store_suspensions_free(x, n);
