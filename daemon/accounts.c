@@ -8,11 +8,13 @@
 #include "base/log.h"
 #include "daemon/guardian.h"
 #include "daemon/message-ids.h"
+#include "daemon/rotate.h"
 
 static void account_free(struct account *a)
 {
     if (!a)
         return;
+    rotate_forget(a);
     store_account_deinit(&a->row);
     free(a->unresolved);
     free(a);
@@ -31,6 +33,7 @@ static void account_settle(struct guardian *g, struct account *a)
 {
     a->row.acme.valid =
         a->row.status == ACCOUNT_VALID && a->row.acme.account_url;
+    a->row.acme.rotating = rotate_is_active(a);
     a->row.suspended = suspend_account(&g->suspend, a->row.acme.name);
     a->token = a->row.token ? guardian_token(g, a->row.token) : NULL;
 }
@@ -141,8 +144,9 @@ int accounts_add(struct guardian *g, const struct store_account *row,
     return r;
 }
 
-int accounts_update(struct guardian *g, struct account *a,
-                    const struct store_account *row)
+static int accounts_put(struct guardian *g, struct account *a,
+                        const struct store_account *row,
+                        const struct store_rotation *rotation)
 {
     struct store_account copy = { 0 };
     int r;
@@ -150,7 +154,8 @@ int accounts_update(struct guardian *g, struct account *a,
     r = store_account_copy(row, &copy);
     if (r)
         return r;
-    r = store_account_update(g->store, row);
+    r = rotation ? store_rotation_put(g->store, rotation, row)
+                 : store_account_update(g->store, row);
     if (r) {
         store_account_deinit(&copy);
         return r;
@@ -159,6 +164,27 @@ int accounts_update(struct guardian *g, struct account *a,
     a->row = copy;
     account_settle(g, a);
     return 0;
+}
+
+int accounts_update(struct guardian *g, struct account *a,
+                    const struct store_account *row)
+{
+    return accounts_put(g, a, row, NULL);
+}
+
+int accounts_rotate(struct guardian *g, struct account *a,
+                    const struct store_account *row,
+                    const struct store_rotation *rotation)
+{
+    return accounts_put(g, a, row, rotation);
+}
+
+const char *account_state(const struct account *a)
+{
+    const char *word = rotate_word(a);
+
+    return word && !a->unresolved ? word
+                                  : account_status_name(account_status(a));
 }
 
 enum account_status account_status(const struct account *a)

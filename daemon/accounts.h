@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "daemon/hold.h"
+#include "daemon/open-orders.h"
 #include "daemon/store.h"
 
 struct guardian;
+struct rotation;
 struct token;
 
 /*
@@ -19,6 +22,12 @@ struct account {
      * Found out anew each time, never stored.
      */
     char *unresolved;
+
+    struct rotation *rotation; /* the last one, or NULL (daemon/rotate.h) */
+    struct hold hold;          /* requests that wait for it */
+    struct open_orders orders;
+    unsigned in_flight;   /* signatures that the token was asked for */
+    uint64_t released_ms; /* when the last one left; 0: none did */
 };
 
 struct accounts {
@@ -44,8 +53,16 @@ int accounts_add(struct guardian *g, const struct store_account *row,
 int accounts_update(struct guardian *g, struct account *a,
                     const struct store_account *row) MUST_CHECK;
 
+/* accounts_rotate() - the same, in one transaction with the rotation. */
+int accounts_rotate(struct guardian *g, struct account *a,
+                    const struct store_account *row,
+                    const struct store_rotation *rotation) MUST_CHECK;
+
 /* account_status() - of the row, or ACCOUNT_NEEDS_RESOLVE. */
 enum account_status account_status(const struct account *a);
+
+/* account_state() - its name, or that of the rotation that holds it. */
+const char *account_state(const struct account *a);
 
 /* account_set_unresolved() - @why NULL: token and registry agree. */
 void account_set_unresolved(struct guardian *g, struct account *a,

@@ -45,7 +45,13 @@ ADMIN_METHOD(admin_on_record_add); /* admin-record-add.c */
 ADMIN_METHOD(admin_on_record_remove);
 ADMIN_METHOD(admin_on_record_list); /* admin-record.c */
 ADMIN_METHOD(admin_on_record_values);
-ADMIN_METHOD(admin_on_name_deny); /* admin-name.c */
+ADMIN_METHOD(admin_on_rotation_start); /* admin-rotation.c */
+ADMIN_METHOD(admin_on_rotation_status);
+ADMIN_METHOD(admin_on_rotation_step);
+ADMIN_METHOD(admin_on_rotation_answer);
+ADMIN_METHOD(admin_on_rotation_abort);
+ADMIN_METHOD(admin_on_rotation_sign); /* admin-rotation-sign.c */
+ADMIN_METHOD(admin_on_name_deny);     /* admin-name.c */
 ADMIN_METHOD(admin_on_name_allow);
 ADMIN_METHOD(admin_on_name_denied);
 

@@ -6,14 +6,16 @@
 
 #include "acme/b64url.h"
 #include "acme/request.h"
+#include "daemon/rotate.h"
 #include "daemon/sha256.h"
 
 #define NONCE_MAX 256
 
 struct own_request {
     struct varlink_call *call;
-    const struct account *account;
-    struct buf url, head, payload; /* the last two as base64url */
+    struct account *account;
+    char thumbprint[JWK_THP_TEXT_LEN + 1]; /* of the key that was asked */
+    struct buf url, head, payload;         /* the last two as base64url */
     struct buf input;
 };
 
@@ -26,12 +28,19 @@ static void own_free(struct own_request *o)
     free(o);
 }
 
-/* Nobody knows which key the CA has. */
-static void own_error_unresolved(struct varlink_call *call,
-                                 const struct account *a)
+/* Nobody knows which key the CA has, or it is about to change. */
+static bool own_is_held(const struct account *a)
 {
-    admin_error_state(call, account_status_name(account_status(a)),
-                      a->unresolved);
+    enum rotate_gate gate = rotate_gate(a);
+
+    return a->unresolved || gate == ROTATE_HELD || gate == ROTATE_CLOSED;
+}
+
+static void own_error_held(struct varlink_call *call, const struct account *a)
+{
+    admin_error_state(call, account_state(a),
+                      a->unresolved ? a->unresolved
+                                    : "a rotation of its key is under way");
 }
 
 /* A token that has just started may have been looked at only meanwhile. */
@@ -40,18 +49,21 @@ static void own_on_signed(const struct token_answer *a, void *userdata)
     CLEANUP_BUF struct buf signature = { 0 };
     struct own_request *o = userdata;
 
-    if (!token_answer_ok(a))
+    if (!token_answer_ok(a)) {
         admin_error_token(o->call, a);
-    else if (o->account->unresolved)
-        own_error_unresolved(o->call, o->account);
-    else if (b64url_encode(a->data, &signature))
+    } else if (own_is_held(o->account) ||
+               strcmp(o->thumbprint, o->account->row.acme.thumbprint) != 0) {
+        own_error_held(o->call, o->account);
+    } else if (b64url_encode(a->data, &signature)) {
         admin_error_busy(o->call);
-    else
+    } else {
+        o->account->released_ms = names_now_ms();
         varlink_reply_json(o->call, json_pack("{s:s,s:s,s:s,s:s}", "url",
                                               buf_str(&o->url), "protected",
                                               buf_str(&o->head), "payload",
                                               buf_str(&o->payload), "signature",
                                               buf_str(&signature)));
+    }
     own_free(o);
 }
 
@@ -73,8 +85,8 @@ static int own_compose(struct own_request *o, const struct acme_account *a,
     return r;
 }
 
-void own_sign(struct guardian *g, struct varlink_call *call,
-              const struct account *a, const struct own_params *p)
+void own_sign(struct guardian *g, struct varlink_call *call, struct account *a,
+              const struct own_params *p)
 {
     struct own_request *o = calloc(1, sizeof(*o));
     uint8_t digest[32];
@@ -83,6 +95,7 @@ void own_sign(struct guardian *g, struct varlink_call *call,
     if (o) {
         o->call = call;
         o->account = a;
+        memcpy(o->thumbprint, a->row.acme.thumbprint, sizeof(o->thumbprint));
         r = own_compose(o, &a->row.acme, p->by_jwk, p->nonce, p->url,
                         p->payload);
     }
@@ -115,7 +128,7 @@ void own_sign(struct guardian *g, struct varlink_call *call,
                own_on_signed, o);
 }
 
-static bool nonce_ok(const char *nonce)
+bool own_nonce_ok(const char *nonce)
 {
     size_t n = strlen(nonce);
 
@@ -142,11 +155,11 @@ struct account *own_account(struct guardian *g, struct varlink_call *call,
                           "its directory is not known yet");
         return NULL;
     }
-    if (a->unresolved) {
-        own_error_unresolved(call, a);
+    if (own_is_held(a)) {
+        own_error_held(call, a);
         return NULL;
     }
-    if (!nonce_ok(nonce)) {
+    if (!own_nonce_ok(nonce)) {
         admin_error_value(call, "nonce", "is 1 to 256 characters of base64url");
         return NULL;
     }

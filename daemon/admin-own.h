@@ -29,5 +29,8 @@ struct account *own_valid_account(struct guardian *g, struct varlink_call *call,
                                   const char *nonce) MUST_CHECK;
 
 /* own_sign() - audited, kept, signed, and the answer. */
-void own_sign(struct guardian *g, struct varlink_call *call,
-              const struct account *a, const struct own_params *p);
+void own_sign(struct guardian *g, struct varlink_call *call, struct account *a,
+              const struct own_params *p);
+
+/* own_nonce_ok() - 1 to 256 characters of base64url. */
+bool own_nonce_ok(const char *nonce);

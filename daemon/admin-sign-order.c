@@ -24,7 +24,7 @@ ADMIN_METHOD(admin_on_account_sign_proof)
         { "name", PARAM_STRING, false, { .string = &name } },
         { "nonce", PARAM_STRING, false, { .string = &nonce } },
     };
-    const struct account *a;
+    struct account *a;
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))
         return;
@@ -66,7 +66,7 @@ ADMIN_METHOD(admin_on_account_sign_fetch)
         { "url", PARAM_STRING, false, { .string = &url } },
     };
     struct refusal refusal = { 0 };
-    const struct account *a;
+    struct account *a;
     int r;
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))
@@ -111,8 +111,7 @@ static bool has_record(struct guardian *g, struct varlink_call *call,
 }
 
 static void sign_order(struct guardian *g, struct varlink_call *call,
-                       const struct account *a, const char *nonce,
-                       const char *name)
+                       struct account *a, const char *nonce, const char *name)
 {
     CLEANUP_BUF struct buf payload = { 0 };
     struct identifier id = { .type = IDENTIFIER_DNS,
@@ -147,7 +146,7 @@ ADMIN_METHOD(admin_on_account_sign_order)
         { "wildcard", PARAM_BOOL, false, { .flag = &wildcard } },
     };
     struct refusal refusal = { 0 };
-    const struct account *a;
+    struct account *a;
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))
         return;
@@ -178,7 +177,7 @@ ADMIN_METHOD(admin_on_account_sign_authorization_deactivation)
         { "url", PARAM_STRING, false, { .string = &url } },
     };
     struct refusal refusal = { 0 };
-    const struct account *a;
+    struct account *a;
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))
         return;

@@ -114,7 +114,7 @@ static void sign_registration(struct varlink_call *call,
                               struct registration *reg, const char *nonce)
 {
     CLEANUP_BUF struct buf payload = { 0 };
-    const struct account *a = reg->account;
+    struct account *a = reg->account;
     const char *bad = admin_contacts_check(reg->contacts);
 
     if (bad) {
@@ -170,8 +170,8 @@ ADMIN_METHOD(admin_on_account_sign_registration)
 }
 
 static void sign_update(struct guardian *g, struct varlink_call *call,
-                        const struct account *a, const json_t *contacts,
-                        bool agreed, const char *nonce)
+                        struct account *a, const json_t *contacts, bool agreed,
+                        const char *nonce)
 {
     CLEANUP_BUF struct buf payload = { 0 };
     int r = 0;
@@ -205,7 +205,7 @@ ADMIN_METHOD(admin_on_account_sign_update)
         { "contacts", PARAM_STRINGS, true, { .json = &contacts } },
         { "termsOfServiceAgreed", PARAM_BOOL, true, { .flag = &agreed } },
     };
-    const struct account *a;
+    struct account *a;
     const char *bad;
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))

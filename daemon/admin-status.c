@@ -10,6 +10,7 @@
 #include "daemon/lacme.h"
 #include "daemon/params.h"
 #include "daemon/record-rules.h"
+#include "daemon/rotate.h"
 
 /* Status: everything that an operator should see, from memory. */
 
@@ -58,6 +59,9 @@ static void warn_account(json_t *warnings, const struct account *a)
 
     if (a->unresolved)
         warn(warnings, "account %s signs nothing: %s", name, a->unresolved);
+    if (rotate_gate(a) == ROTATE_CLOSED)
+        warn(warnings, "account %s signs nothing, its rotation is %s: %s", name,
+             rotate_word(a), rotation_next(&a->rotation->row).text);
     if (!a->token)
         warn(warnings, "account %s: there is no [Token %s]", name,
              a->row.token);
@@ -122,8 +126,13 @@ static json_t *collect_notes(const struct guardian *g)
     json_t *notes = json_array();
 
     for (size_t i = 0; i < g->accounts.n; i++) {
-        const struct store_account *row = &g->accounts.items[i]->row;
+        const struct account *a = g->accounts.items[i];
+        const struct store_account *row = &a->row;
 
+        if (rotate_is_active(a))
+            warn(notes, "account %s: a rotation of its key is %s: %s",
+                 row->acme.name, rotation_state_name(a->rotation->row.state),
+                 rotation_next(&a->rotation->row).text);
         if (row->key_attrs & TOKEN_ATTR_SOFTWARE)
             warn(notes,
                  "account %s: its key is encrypted software, not in an HSM",

@@ -272,6 +272,13 @@ static const struct varlink_method methods[] = {
     { "RecordRemove", admin_on_record_remove, ROLE_ADMIN },
     { "RecordList", admin_on_record_list, ROLE_MONITOR },
     { "RecordValues", admin_on_record_values, ROLE_MONITOR },
+    { "RotationStart", admin_on_rotation_start, ROLE_ADMIN },
+    { "RotationStatus", admin_on_rotation_status, ROLE_MONITOR },
+    /* A rotation that was started is carried on by timers. */
+    { "RotationStep", admin_on_rotation_step, ROLE_OPS },
+    { "RotationSign", admin_on_rotation_sign, ROLE_OPS },
+    { "RotationAnswer", admin_on_rotation_answer, ROLE_OPS },
+    { "RotationAbort", admin_on_rotation_abort, ROLE_ADMIN },
     { "NameDeny", admin_on_name_deny, ROLE_ADMIN },
     { "NameAllow", admin_on_name_allow, ROLE_ADMIN },
     { "NameDenied", admin_on_name_denied, ROLE_MONITOR },

@@ -7,6 +7,7 @@
 
 #include "daemon/decision.h"
 #include "daemon/quota.h"
+#include "daemon/rotate.h"
 #include "daemon/sha256.h"
 
 struct policy_caller decide_caller(const struct peer *peer, const char *socket)
@@ -36,9 +37,9 @@ int decide_state(const struct guardian *g, const struct peer *peer,
     if (suspend_covers(&g->suspend, a->row.acme.name, peer->uid))
         return refuse(ret_refusal, REASON_SUSPENDED, "%s",
                       "suspended by an operator");
-    if (account_status(a) != ACCOUNT_VALID)
+    if (account_status(a) != ACCOUNT_VALID || rotate_gate(a) == ROTATE_CLOSED)
         return refuse(ret_refusal, REASON_ACCOUNT_NOT_READY, "%s",
-                      account_status_name(account_status(a)));
+                      account_state(a));
     return 0;
 }
 
@@ -71,6 +72,34 @@ static int decide_key(const struct decision *d, struct refusal *ret_refusal)
         return refuse(ret_refusal, REASON_KEY_CHANGED, "%s",
                       "the account has another key now");
     return 0;
+}
+
+/* A lookup names its key: one that was right when the client wrote it, or when
+ * it came here, is not wrong but late. */
+static int decide_read(struct decision *d, struct refusal *ret_refusal)
+{
+    const struct acme_account *a = &d->in.account->row.acme;
+    const char *believed = d->in.thumbprint ? d->in.thumbprint : d->came;
+    int r;
+
+    r = acme_request_read(a, d->in.protected_b64, d->in.payload_b64,
+                          &d->request, ret_refusal);
+    if (r == REFUSED && ret_refusal->reason == REASON_WRONG_JWK &&
+        strcmp(believed, a->thumbprint) != 0)
+        return refuse(ret_refusal, REASON_KEY_CHANGED, "%s",
+                      "the account has another key now");
+    return r;
+}
+
+/* Which of the two? Not a lacme's: its connection is waited for, and what it
+ * has begun it may finish. */
+static bool decide_must_wait(const struct decision *d)
+{
+    enum rotate_gate gate = rotate_gate(d->in.account);
+
+    return gate == ROTATE_HELD ||
+           (gate == ROTATE_ORDERS_HELD && d->request->op == ACME_OP_ORDER &&
+            !d->in.may_finish);
 }
 
 static uint64_t wall_clock_ms(void)
@@ -167,6 +196,8 @@ static int decide_compose(struct decision *d)
     return r;
 }
 
+#define DECIDE_E_HELD 2 /* would go on, but not now; REFUSED is 1 */
+
 static int decide_judge(struct decision *d, struct refusal *ret_refusal)
 {
     const struct account *a = d->in.account;
@@ -178,9 +209,8 @@ static int decide_judge(struct decision *d, struct refusal *ret_refusal)
     /* Without a directory there is nothing to read a request against. */
     if (!a->row.acme.directory.new_order)
         return refuse(ret_refusal, REASON_ACCOUNT_NOT_READY, "%s",
-                      account_status_name(account_status(a)));
-    r = acme_request_read(&a->row.acme, d->in.protected_b64, d->in.payload_b64,
-                          &d->request, ret_refusal);
+                      account_state(a));
+    r = decide_read(d, ret_refusal);
     if (r == 0)
         r = decide_csr_key(&d->guardian->accounts, d->request, ret_refusal);
     if (r == 0)
@@ -189,6 +219,8 @@ static int decide_judge(struct decision *d, struct refusal *ret_refusal)
         r = decide_key(d, ret_refusal);
     if (r == 0)
         r = decide_policy(d, ret_refusal);
+    if (r == 0 && decide_must_wait(d))
+        return DECIDE_E_HELD;
     if (r == 0)
         r = decide_rate(d, ret_refusal);
     if (r == 0)
@@ -198,9 +230,13 @@ static int decide_judge(struct decision *d, struct refusal *ret_refusal)
 
 static void decision_free(struct decision *d)
 {
+    if (d->in_flight)
+        d->in.account->in_flight--;
     acme_request_free(d->request);
     buf_deinit(&d->input);
     buf_deinit(&d->rule);
+    buf_deinit(&d->head);
+    buf_deinit(&d->payload);
     free(d);
 }
 
@@ -211,7 +247,7 @@ static void decide_answer(struct decision *d, struct decide_outcome *o)
     o->operation = acme_op_name(d->request ? d->request->op : ACME_OP_UNSET);
     o->identifier = d->identifier;
     o->rule = d->rule.len ? buf_str(&d->rule) : NULL;
-    o->state = account_status_name(account_status(a));
+    o->state = account_state(a);
     o->thumbprint = a->row.acme.thumbprint;
     d->fn(o, d->userdata);
     decision_free(d);
@@ -245,6 +281,29 @@ static int decide_denied(struct decision *d, struct refusal *ret_refusal)
     return 0;
 }
 
+/* The key that signed must still be the one: a rotation waits for what is in
+ * flight, so this does not happen. */
+static int decide_same_key(const struct decision *d,
+                           struct refusal *ret_refusal)
+{
+    if (strcmp(d->asked, d->in.account->row.acme.thumbprint) != 0)
+        return refuse(ret_refusal, REASON_KEY_CHANGED, "%s",
+                      "the key changed while the token signed");
+    return 0;
+}
+
+/* What a rotation has to know of what left. */
+static void decide_note_release(const struct decision *d)
+{
+    struct account *a = d->in.account;
+
+    a->released_ms = names_now_ms();
+    if (d->request->op == ACME_OP_ORDER)
+        open_orders_begin(&a->orders, &d->request->identifiers, a->released_ms);
+    else if (d->request->op == ACME_OP_FINALIZE)
+        open_orders_finish(&a->orders, &d->request->identifiers);
+}
+
 /*
  * The line is on disk, or will be within the interval. Between the decision and
  * now an operator may have suspended the account or denied a name, or the keys
@@ -257,10 +316,11 @@ static void decide_on_synced(int r, void *userdata)
 
     if (decide_sync_refusal(r, &refusal) ||
         decide_state(d->guardian, d->in.peer, d->in.account, &refusal) ||
-        decide_denied(d, &refusal)) {
+        decide_same_key(d, &refusal) || decide_denied(d, &refusal)) {
         decide_refuse(d, &refusal, 0);
         return;
     }
+    decide_note_release(d);
     decision_log_granted(d);
     decide_answer(d, &(struct decide_outcome){
                          .signature = { d->signature, d->signature_len } });
@@ -313,8 +373,11 @@ static void decide_on_token(const struct token_answer *a, void *userdata)
 
 static void decide_ask_token(struct decision *d)
 {
-    const struct account *a = d->in.account;
+    struct account *a = d->in.account;
 
+    d->in_flight = true;
+    a->in_flight++;
+    memcpy(d->asked, a->row.acme.thumbprint, sizeof(d->asked));
     if (!a->token) {
         decide_on_token(
             &(struct token_answer){ .r = -EHOSTDOWN,
@@ -331,12 +394,78 @@ static void decide_ask_token(struct decision *d)
                decide_on_token, d);
 }
 
+static void decide_run(struct decision *d);
+
+static void decide_on_released(bool released, void *userdata)
+{
+    struct decision *d = userdata;
+    struct refusal refusal = { .reason = REASON_ACCOUNT_NOT_READY };
+
+    if (!released) {
+        decide_refuse(d, &refusal, 0);
+        return;
+    }
+    d->request = acme_request_free(d->request);
+    buf_clear(&d->input);
+    buf_clear(&d->rule);
+    d->identifier = NULL;
+    d->in.protected_b64 = buf_bytes(&d->head);
+    d->in.payload_b64 = buf_bytes(&d->payload);
+    decide_run(d);
+}
+
+/* The first time: what is needed for judging it again. */
+static int decide_hold(struct decision *d)
+{
+    struct hold_entry *entry;
+    int r = 0;
+
+    if (d->head.len == 0) {
+        r = buf_append(&d->head, d->in.protected_b64.data,
+                       d->in.protected_b64.len);
+        if (r == 0)
+            r = buf_append(&d->payload, d->in.payload_b64.data,
+                           d->in.payload_b64.len);
+        d->wait_until_ms = names_now_ms() + ROTATION_HOLD_MS;
+    }
+    if (r == 0 && names_now_ms() >= d->wait_until_ms)
+        return -ETIMEDOUT;
+    d->rule_id = NULL;
+    return r ? r
+             : hold_add(&d->in.account->hold, d->guardian->event,
+                        d->wait_until_ms - names_now_ms(), decide_on_released,
+                        d, &entry);
+}
+
+static void decide_run(struct decision *d)
+{
+    struct refusal refusal = { 0 };
+    int r;
+
+    r = decide_judge(d, &refusal);
+    if (r == DECIDE_E_HELD) {
+        r = decide_hold(d);
+        if (r == 0)
+            return;
+        if (r == -ETIMEDOUT)
+            r = refuse(&refusal, REASON_ACCOUNT_NOT_READY, "%s",
+                       account_state(d->in.account));
+    }
+    /* Whatever is not 0 denies. */
+    if (r < 0)
+        refusal = (struct refusal){ .reason = REASON_BUSY };
+    if (r) {
+        decide_refuse(d, &refusal, d->retry_after_ms);
+        return;
+    }
+    d->rule_id = NULL; /* a reload may end the rule set's life */
+    decide_ask_token(d);
+}
+
 void decide_sign(struct guardian *g, const struct decide_input *in,
                  decide_done_fn fn, void *userdata)
 {
     struct decision *d = calloc(1, sizeof(*d));
-    struct refusal refusal = { 0 };
-    int r;
 
     if (!d) {
         fn(&(struct decide_outcome){ .reason = REASON_BUSY,
@@ -353,14 +482,6 @@ void decide_sign(struct guardian *g, const struct decide_input *in,
         .userdata = userdata,
         .retry_after_ms = 1000,
     };
-    r = decide_judge(d, &refusal);
-    /* Whatever is not 0 denies. */
-    if (r < 0)
-        refusal = (struct refusal){ .reason = REASON_BUSY };
-    if (r) {
-        decide_refuse(d, &refusal, d->retry_after_ms);
-        return;
-    }
-    d->rule_id = NULL; /* a reload may end the rule set's life */
-    decide_ask_token(d);
+    memcpy(d->came, in->account->row.acme.thumbprint, sizeof(d->came));
+    decide_run(d);
 }

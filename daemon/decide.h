@@ -11,6 +11,9 @@ struct varlink_call;
  *   read the bytes -> suspended? -> account ready? -> key as believed?
  *   -> policy and quota -> audit line -> token -> (audit synced) -> answer
  *
+ * While a rotation holds the account, what would be granted waits before the
+ * audit line, and is then read and judged again from its first byte.
+ *
  * Nothing else in the daemon signs what a client has composed.
  */
 
@@ -20,6 +23,8 @@ struct decide_input {
     struct account *account;
     struct bytes protected_b64, payload_b64; /* needed only during the call */
     const char *thumbprint; /* the key the client believes in, or NULL */
+    bool may_finish; /* of a connection that a rotation waits for: its orders
+                        are not held while they still could be signed */
 };
 
 /* What to answer. Borrowed, valid during the callback. */

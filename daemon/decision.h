@@ -16,6 +16,11 @@ struct decision {
     const char *rule_id;          /* only in decide_sign() */
     uint64_t retry_after_ms;
     const char *identifier; /* at fault; lives in request */
+    /* Of the key, when it came and when the token was asked. */
+    char came[JWK_THP_TEXT_LEN + 1], asked[JWK_THP_TEXT_LEN + 1];
+    struct buf head, payload; /* while it is held: the base64url parts */
+    uint64_t wait_until_ms;   /* and how long at most */
+    bool in_flight;           /* counted in its account */
     uint8_t input_sha256[32];
     uint8_t payload_sha256[32];
     uint8_t signature[TOKEN_SIGNATURE_MAX];

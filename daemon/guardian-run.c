@@ -15,6 +15,7 @@
 #include "daemon/message-ids.h"
 #include "daemon/notify.h"
 #include "daemon/reload.h"
+#include "daemon/rotate.h"
 
 /* Longer than a token's default Timeout= would only make systemd impatient. */
 #define STOP_MS 10000
@@ -108,6 +109,7 @@ static int on_terminate(sd_event_source *s, const struct signalfd_siginfo *si,
                                      STOP_MS * 1000, 0, on_stop_timeout, g);
     varlink_server_on_idle(g->varlink, on_varlink_idle, g);
     admin_stop(g);
+    rotate_stop(g);
     varlink_server_stop(g->varlink);
     lacme_stop(g->lacme);
     guardian_may_stop(g);

@@ -16,6 +16,7 @@
 #include "daemon/message-ids.h"
 #include "daemon/quota.h"
 #include "daemon/reload.h"
+#include "daemon/rotate.h"
 #include "daemon/sha256.h"
 #include "daemon/signer.h"
 #include "daemon/spawner.h"
@@ -266,6 +267,15 @@ static int guardian_setup(struct guardian *g, struct errmsg *reterr)
     if (r)
         return r;
     guardian_open_audit(g);
+    r = rotate_load(g);
+    if (r > 0) {
+        errmsg_set_at(reterr, g->settings->state_dir, 0,
+                      "the registry has a damaged rotation; restore it from a "
+                      "backup");
+        return GUARDIAN_E_CONFIG;
+    }
+    if (r)
+        return r;
     r = guardian_load_policy(g);
     if (r == 0)
         r = guardian_make_servers(g);
@@ -308,6 +318,7 @@ struct guardian *guardian_free(struct guardian *g)
     free(g->tokens);
     spawner_free(g->spawner);
     /* Both answer what still waits for them, so the interfaces come after. */
+    rotate_stop(g);
     guardian_audit_process(g, "stop");
     admin_stop(g);
     g->audit = audit_close(g->audit);

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "daemon/label.h"
+#include "daemon/rotate.h"
 
 #define KEYS_MAX 100000 /* listed: more is no registry of ours */
 
@@ -15,8 +16,9 @@
 struct keycheck_row {
     struct account *account;
     bool found;
-    bool matches; /* the public key is the registry's */
-    bool ours;    /* a label of our form, else named by an operator */
+    bool matches;      /* the public key is the registry's */
+    bool ours;         /* a label of our form, else named by an operator */
+    bool next_matches; /* the rotation's new key is there */
     unsigned highest;
     uint32_t attrs, attrs_known;
 };
@@ -71,6 +73,19 @@ static void keycheck_see(struct keycheck_row *row, const struct token_key *key)
     row->attrs_known = key->attrs_known;
 }
 
+static void keycheck_see_next(struct keycheck_row *row,
+                              const struct token_key *key)
+{
+    const struct rotation *r = row->account->rotation;
+    struct jwk jwk;
+
+    if (r && r->row.new_jwk && strcmp(key->label, r->row.new_label) == 0)
+        row->next_matches =
+            jwk_from_spki((struct bytes){ key->spki, key->spki_len }, &jwk) ==
+                0 &&
+            jwk_eq(&jwk, &r->new_key);
+}
+
 static struct keycheck_row *keycheck_row(struct keycheck *k, const char *name)
 {
     for (size_t i = 0; i < k->n_rows; i++) {
@@ -100,6 +115,22 @@ static void keycheck_key(struct keycheck *k, struct token_key *key)
         row->highest = generation;
     if (strcmp(key->label, row->account->row.key_label) == 0)
         keycheck_see(row, key);
+    keycheck_see_next(row, key);
+}
+
+/* The newest that the registry knows of. */
+static unsigned keycheck_newest(const struct account *a)
+{
+    return rotate_is_active(a) ? a->rotation->row.new_generation
+                               : a->row.generation;
+}
+
+/* The CA may have it. */
+static bool keycheck_needs_next(const struct account *a)
+{
+    return rotate_is_active(a) &&
+           (a->rotation->row.state == ROTATION_SWITCHING ||
+            a->rotation->row.state == ROTATION_UNRESOLVED);
 }
 
 static const char *keycheck_verdict(const struct keycheck_row *row, char *text,
@@ -114,11 +145,15 @@ static const char *keycheck_verdict(const struct keycheck_row *row, char *text,
         (void)snprintf(text, len,
                        "key %s on token %s is not the one in the registry",
                        a->key_label, a->token);
-    else if (row->ours && row->highest > a->generation)
+    else if (keycheck_needs_next(row->account) && !row->next_matches)
+        (void)snprintf(text, len,
+                       "the key %s that it is rotated to is not on token %s",
+                       row->account->rotation->row.new_label, a->token);
+    else if (row->ours && row->highest > keycheck_newest(row->account))
         (void)snprintf(text, len,
                        "token %s has a key of generation %u, the registry "
                        "knows %u",
-                       a->token, row->highest, a->generation);
+                       a->token, row->highest, keycheck_newest(row->account));
     else
         return NULL;
     return text;

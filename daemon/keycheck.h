@@ -8,6 +8,9 @@
  * key of each account must be there and be the one the registry knows, and no
  * higher generation may be (a restored backup, a second daemon). An account
  * that fails this is "needs-resolve".
+ *
+ * A rotation that is not over knows two generations: its new key may be there
+ * before the CA has it, and must be once the CA may have it.
  */
 
 struct keycheck_fns {

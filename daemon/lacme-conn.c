@@ -9,6 +9,7 @@
 
 #include "acme/b64url.h"
 #include "base/log.h"
+#include "daemon/rotate.h"
 #include "daemon/signer-account.h"
 
 struct lacme_conn *lacme_conn_free(struct lacme_conn *c)
@@ -21,6 +22,8 @@ struct lacme_conn *lacme_conn_free(struct lacme_conn *c)
         c->lacme->conns = c->next;
     if (c->next)
         c->next->prev = c->prev;
+    if (c->hold)
+        hold_cancel(c->hold);
     sd_event_source_disable_unref(c->source);
     if (c->fd >= 0)
         close(c->fd);
@@ -99,7 +102,8 @@ static void lacme_conn_decide(struct lacme_conn *c, struct bytes line)
     struct decide_input in = { .peer = c->peer,
                                .socket = c->listener->instance,
                                .account = c->account,
-                               .thumbprint = c->thumbprint };
+                               .thumbprint = c->thumbprint,
+                               .may_finish = true };
 
     if (line.len < 2 || line.data[line.len - 2] != '\r' ||
         lacme_split_line((struct bytes){ line.data, line.len - 2 },
@@ -212,6 +216,33 @@ static int lacme_admit(const struct lacme_listener *ll, const struct peer *peer,
     return 0;
 }
 
+/* lacme computes its key authorizations with the key that it is greeted with:
+ * not with one that is about to go. */
+static void lacme_on_released(bool released, void *userdata)
+{
+    struct lacme_conn *c = userdata;
+
+    c->hold = NULL;
+    memcpy(c->thumbprint, c->account->row.acme.thumbprint,
+           sizeof(c->thumbprint));
+    if (!released || lacme_conn_greet(c) ||
+        sd_event_source_set_enabled(c->source, SD_EVENT_ON) < 0)
+        lacme_conn_free(c);
+}
+
+static int lacme_conn_welcome(struct lacme_conn *c)
+{
+    enum rotate_gate gate = rotate_gate(c->account);
+    int r;
+
+    if (gate != ROTATE_HELD && gate != ROTATE_ORDERS_HELD)
+        return lacme_conn_greet(c);
+    r = sd_event_source_set_enabled(c->source, SD_EVENT_OFF);
+    return r < 0 ? r
+                 : hold_add(&c->account->hold, c->lacme->guardian->event,
+                            ROTATION_HOLD_MS, lacme_on_released, c, &c->hold);
+}
+
 int lacme_conn_new(const struct lacme_listener *ll, int fd)
 {
     struct lacme *l = ll->lacme;
@@ -238,7 +269,7 @@ int lacme_conn_new(const struct lacme_listener *ll, int fd)
                         lacme_on_io, c);
     c->fd = r >= 0 ? fd : -1;
     if (r >= 0)
-        r = lacme_conn_greet(c);
+        r = lacme_conn_welcome(c);
     if (r < 0) {
         c->fd = -1; /* the caller's still */
         lacme_conn_free(c);

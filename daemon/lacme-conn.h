@@ -24,6 +24,7 @@ struct lacme_conn {
     struct peer *peer;
     struct account *account;
     char thumbprint[JWK_THP_TEXT_LEN + 1]; /* as greeted */
+    struct hold_entry *hold; /* not greeted yet: a rotation is under way */
     struct buf in;
     bool busy;    /* a request is being decided: nothing else is read */
     bool serving; /* lines are being taken from @in */

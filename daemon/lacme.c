@@ -120,6 +120,15 @@ size_t lacme_connections(const struct lacme *l)
     return n;
 }
 
+size_t lacme_connections_of(const struct lacme *l, const struct account *a)
+{
+    size_t n = 0;
+
+    for (const struct lacme_conn *c = l ? l->conns : NULL; c; c = c->next)
+        n += c->account == a && !c->hold;
+    return n;
+}
+
 struct lacme *lacme_free(struct lacme *l)
 {
     if (!l)

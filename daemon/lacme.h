@@ -29,6 +29,8 @@ int lacme_listen(struct lacme *l, int fd, const char *instance,
 void lacme_stop(struct lacme *l);
 size_t lacme_pending(const struct lacme *l);
 size_t lacme_connections(const struct lacme *l);
+/* Those of an account that were greeted with its key. */
+size_t lacme_connections_of(const struct lacme *l, const struct account *a);
 
 /*
  * lacme_split_line() - a request line without its line end

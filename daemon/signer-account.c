@@ -74,8 +74,7 @@ int signer_account_format(const struct account *a, struct buf *b)
         r = jwk_format(&acme->jwk, b);
     return r ? r
              : buf_printf(b, ",\"thumbprint\":\"%s\",\"status\":\"%s\"}",
-                          acme->thumbprint,
-                          account_status_name(account_status(a)));
+                          acme->thumbprint, account_state(a));
 }
 
 int signer_account_list(const struct guardian *g, const struct peer *peer,

@@ -2,11 +2,13 @@
 #include "daemon/signer.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "acme/b64url.h"
 #include "daemon/decide.h"
 #include "daemon/params.h"
+#include "daemon/rotate.h"
 #include "daemon/signer-account.h"
 #include "daemon/signer-error.h"
 #include "ipc/interfaces.h"
@@ -195,7 +197,7 @@ static int compose(const struct account *a, const struct sign_params *p,
 
     if (!d->new_order || (!by_jwk && !a->row.acme.account_url))
         return refuse(ret_refusal, REASON_ACCOUNT_NOT_READY, "%s",
-                      account_status_name(account_status(a)));
+                      account_state(a));
     r = acme_protected(&a->row.acme, by_jwk, bytes_from_str(p->nonce),
                        bytes_from_str(p->url), &c->head);
     return r ? r : b64url_encode(bytes_from_str(p->payload), &c->payload);
@@ -244,32 +246,79 @@ static void on_sign(struct varlink_call *call, const json_t *parameters,
         sign(userdata, call, a, &p);
 }
 
-static void on_key_authorization(struct varlink_call *call,
-                                 const json_t *parameters, void *userdata)
+/* One computed with a key that is about to go would fail at the CA. */
+struct key_authorization_call {
+    struct guardian *guardian;
+    struct varlink_call *call;
+    struct account *account;
+    const char *token; /* of the call's parameters */
+};
+
+static void key_authorization(struct guardian *g, struct varlink_call *call,
+                              const struct account *a, const char *token)
 {
     CLEANUP_BUF struct buf b = { 0 };
-    const char *name = NULL;
-    const char *token = "";
-    const struct param params[] = {
-        { "account", PARAM_STRING, true, { .string = &name } },
-        { "token", PARAM_STRING, false, { .string = &token } },
-    };
     struct refusal refusal = { 0 };
-    struct account *a;
     int r;
 
-    if (!params_take(call, parameters, params, ARRAY_LEN(params)))
-        return;
-    a = find_account(userdata, call, name);
-    if (!a)
-        return;
-    r = decide_state(userdata, varlink_call_peer(call), a, &refusal);
+    r = decide_state(g, varlink_call_peer(call), a, &refusal);
     if (r == 0)
         r = signer_key_authorization(a, token, &b, &refusal);
     if (r == REFUSED)
         signer_refuse(call, method_name(call), &refusal);
     else
         answer(call, r, &b);
+}
+
+static void on_key_released(bool released, void *userdata)
+{
+    CLEANUP_FREE struct key_authorization_call *k = userdata;
+    struct refusal refusal = { .reason = REASON_ACCOUNT_NOT_READY };
+
+    if (released) {
+        key_authorization(k->guardian, k->call, k->account, k->token);
+        return;
+    }
+    (void)snprintf(refusal.detail, sizeof(refusal.detail), "%s",
+                   account_state(k->account));
+    signer_refuse(k->call, method_name(k->call), &refusal);
+}
+
+static void hold_key_authorization(const struct key_authorization_call *k)
+{
+    struct key_authorization_call *copy = malloc(sizeof(*copy));
+    struct hold_entry *entry;
+
+    if (copy)
+        *copy = *k;
+    if (copy && hold_add(&k->account->hold, k->guardian->event,
+                         ROTATION_HOLD_MS, on_key_released, copy, &entry) == 0)
+        return;
+    free(copy);
+    answer_busy(k->call);
+}
+
+static void on_key_authorization(struct varlink_call *call,
+                                 const json_t *parameters, void *userdata)
+{
+    struct key_authorization_call k = { .guardian = userdata,
+                                        .call = call,
+                                        .token = "" };
+    const char *name = NULL;
+    const struct param params[] = {
+        { "account", PARAM_STRING, true, { .string = &name } },
+        { "token", PARAM_STRING, false, { .string = &k.token } },
+    };
+
+    if (!params_take(call, parameters, params, ARRAY_LEN(params)))
+        return;
+    k.account = find_account(k.guardian, call, name);
+    if (!k.account)
+        return;
+    if (rotate_gate(k.account) == ROTATE_HELD)
+        hold_key_authorization(&k);
+    else
+        key_authorization(k.guardian, call, k.account, k.token);
 }
 
 static void on_check(struct varlink_call *call, const json_t *parameters,

@@ -16,6 +16,7 @@ NEEDED = {
     "RecordList": MONITOR,
     "RecordValues": MONITOR,
     "NameDenied": MONITOR,
+    "RotationStatus": MONITOR,
     "Watch": MONITOR,
     # What timers need: nothing that ends an account or a key, lets a PIN be
     # sent again, changes who may sign, or erases what was logged.
@@ -27,6 +28,12 @@ NEEDED = {
     "AccountProven": OPS,
     "AccountNotProven": OPS,
     "AccountSignFetch": OPS,
+    # A rotation that an admin started goes on.
+    "RotationStep": OPS,
+    "RotationSign": OPS,
+    "RotationAnswer": OPS,
+    "RotationStart": ADMIN,
+    "RotationAbort": ADMIN,
     "TokenUnlock": ADMIN,
     "TokenSelfTest": ADMIN,
     "AccountCreate": ADMIN,

@@ -13,6 +13,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "daemon/rotate.h"
 #include "fakes.h"
 #include "tmp-dir.h"
 
@@ -227,6 +228,100 @@ static void test_what_does_not_agree_needs_to_be_resolved(void **state)
     }
 }
 
+/* A rotation of @a to generation 2, whose key is the second. */
+static void rotate(struct account *a, enum rotation_state state, bool made)
+{
+    struct buf jwk[2] = { { 0 }, { 0 } };
+    char old_label[TOKEN_LABEL_MAX + 8], new_label[TOKEN_LABEL_MAX + 8];
+    char by[] = "uid 0", thumbprint[JWK_THP_TEXT_LEN + 1];
+    struct store_rotation x = { .account = a->row.acme.name,
+                                .by = by,
+                                .old_label = old_label,
+                                .old_thumbprint = a->row.acme.thumbprint,
+                                .new_label = new_label,
+                                .state = state,
+                                .old_generation = 1,
+                                .new_generation = 2 };
+    struct rotation *r = calloc(1, sizeof(*r));
+
+    assert_non_null(r);
+    (void)snprintf(old_label, sizeof(old_label), "%s", ours("le:1"));
+    (void)snprintf(new_label, sizeof(new_label), "%s", ours("le:2"));
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(jwk_format(&w.jwk[i], &jwk[i]), 0);
+    assert_int_equal(jwk_thumbprint_text(&w.jwk[1], thumbprint), 0);
+    x.old_jwk = (char *)(uintptr_t)buf_str(&jwk[0]);
+    if (made) {
+        x.new_jwk = (char *)(uintptr_t)buf_str(&jwk[1]);
+        x.new_thumbprint = thumbprint;
+        r->new_key = w.jwk[1];
+    }
+    assert_int_equal(store_rotation_copy(&x, &r->row), 0);
+    r->account = a;
+    r->guardian = &w.g;
+    a->rotation = r;
+    buf_deinit(&jwk[0]);
+    buf_deinit(&jwk[1]);
+}
+
+static void test_a_rotation_knows_two_generations(void **state)
+{
+    static const struct {
+        enum rotation_state state;
+        int on_token; /* generation 2: 0 no, 1 its key, 2 another key */
+        const char *why;
+    } cases[] = {
+        { ROTATION_PLANNED, 1, NULL },
+        { ROTATION_KEY_GENERATED, 1, NULL },
+        { ROTATION_DRAINING, 1, NULL },
+        { ROTATION_DRAINING, 0, NULL }, /* it will not come to switching */
+        { ROTATION_SWITCHING, 1, NULL },
+        { ROTATION_SWITCHING, 0, "that it is rotated to is not on token" },
+        { ROTATION_UNRESOLVED, 1, NULL },
+        { ROTATION_UNRESOLVED, 2, "that it is rotated to is not on token" },
+        { ROTATION_ABORTING, 1, NULL },
+        { ROTATION_ABORTED, 1, "generation 2" },
+        { ROTATION_DONE, 1, "generation 2" }, /* of a registry from before */
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct account *a;
+
+        print_message("%s, %d\n", rotation_state_name(cases[i].state),
+                      cases[i].on_token);
+        if (i > 0) {
+            teardown(state);
+            assert_int_equal(setup(state), 0);
+        }
+        add_key(ours("le:1"), 0);
+        if (cases[i].on_token)
+            add_key(ours("le:2"), cases[i].on_token == 1 ? 1 : 0);
+        a = add_account("le", ours("le:1"));
+        rotate(a, cases[i].state, cases[i].state != ROTATION_PLANNED);
+        check();
+        if (!cases[i].why) {
+            assert_null(a->unresolved);
+            continue;
+        }
+        assert_non_null(a->unresolved);
+        assert_non_null(strstr(a->unresolved, cases[i].why));
+    }
+}
+
+static void test_a_rotation_knows_no_third_generation(void **state)
+{
+    struct account *a;
+
+    (void)state;
+    add_key(ours("le:1"), 0);
+    add_key(ours("le:3"), 1);
+    a = add_account("le", ours("le:1"));
+    rotate(a, ROTATION_DRAINING, true);
+    check();
+    assert_non_null(a->unresolved);
+    assert_non_null(strstr(a->unresolved, "generation 3"));
+}
+
 static void test_another_instances_keys_are_nobodys_business(void **state)
 {
     struct account *a;
@@ -345,6 +440,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CHECK_TEST(test_an_account_whose_key_is_there_is_fine),
         CHECK_TEST(test_what_does_not_agree_needs_to_be_resolved),
+        CHECK_TEST(test_a_rotation_knows_two_generations),
+        CHECK_TEST(test_a_rotation_knows_no_third_generation),
         CHECK_TEST(test_another_instances_keys_are_nobodys_business),
         CHECK_TEST(test_a_key_with_a_name_of_its_own_is_found_by_it),
         CHECK_TEST(test_what_is_there_again_needs_nobody),

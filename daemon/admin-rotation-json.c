@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+#include <time.h>
+
+#include "daemon/admin-rotation.h"
+#include "daemon/guardian.h"
+
+#define DRAIN_POLL_MS 1000
+#define HELD_POLL_MS 100
+#define BUSY_POLL_MS 200
+
+static bool is_proven(const struct account *a)
+{
+    const struct store_account *row = &a->row;
+
+    return row->proof_s > 0 &&
+           strcmp(row->proof_thumbprint, row->acme.thumbprint) == 0;
+}
+
+static uint64_t grace_left_ms(const struct store_rotation *x)
+{
+    int64_t left_s = x->since_s + x->grace_s - time(NULL);
+
+    return left_s > 0 && !x->keep_old ? (uint64_t)left_s * 1000 : 0;
+}
+
+/* Of the states in which nothing is asked. */
+static uint64_t wait_ms(const struct account *a)
+{
+    const struct rotation *r = a->rotation;
+
+    if (r->busy)
+        return BUSY_POLL_MS;
+    if (r->row.state == ROTATION_CLEANED)
+        return grace_left_ms(&r->row);
+    if (r->row.state == ROTATION_SWITCHING && r->row.sent_s == 0)
+        return rotate_settled_ms(a);
+    if (r->row.state != ROTATION_DRAINING)
+        return 0;
+    if (rotate_is_quiet(a))
+        return 0;
+    return r->orders_held ? HELD_POLL_MS : DRAIN_POLL_MS;
+}
+
+enum rotation_ask rotation_due(const struct account *a, uint64_t *ret_wait_ms)
+{
+    const struct rotation *r = a->rotation;
+    bool settled =
+        r->row.state == ROTATION_SWITCHING && rotate_settled_ms(a) == 0;
+    enum rotation_ask ask;
+
+    *ret_wait_ms = 0;
+    if (r->busy) {
+        *ret_wait_ms = BUSY_POLL_MS;
+        return ROTATION_ASK_NONE;
+    }
+    ask = rotation_question(&r->row, &r->run, settled, names_now_ms(),
+                            ret_wait_ms);
+    if (ask != ROTATION_ASK_NONE || *ret_wait_ms > 0)
+        return ask;
+    if (r->row.state == ROTATION_SWITCHED && r->row.confirmed_s &&
+        !is_proven(a))
+        return ROTATION_ASK_PROVE;
+    *ret_wait_ms = wait_ms(a);
+    return ROTATION_ASK_NONE;
+}
+
+/* When the daemon goes on by itself. */
+static json_t *due_json(const struct store_rotation *x)
+{
+    if (x->state != ROTATION_CLEANED || x->keep_old)
+        return json_null();
+    return admin_time(x->since_s + x->grace_s);
+}
+
+json_t *admin_rotation_json(const struct account *a)
+{
+    const struct rotation *r = a->rotation;
+    const struct store_rotation *x = &r->row;
+    struct rotation_next next = rotation_next(x);
+    enum rotate_gate gate = rotate_gate(a);
+    struct rotate_open open = { 0 };
+    uint64_t wait = 0;
+    enum rotation_ask ask = rotation_due(a, &wait);
+
+    if (x->state == ROTATION_DRAINING)
+        rotate_open(a, &open);
+    return json_pack(
+        "{s:s,s:s,s:o,s:o,s:s,s:b,s:s,s:s,s:[s,s],s:s?,s:s?,s:s,s:s?,s:s,s:s,"
+        "s:b,s:I,s:I,s:I,s:I,s:o,s:b,s:I,s:I,s:b,s:I,s:s?,s:I}",
+        "account", x->account, "state", rotation_state_name(x->state), "since",
+        admin_time(x->since_s), "started", admin_time(x->started_s), "by",
+        x->by, "over", (int)rotation_is_over(x->state), "actor", next.actor,
+        "next", next.text, "skipped", "records-published", "records-verified",
+        "reason", x->reason, "text", x->text, "oldThumbprint",
+        x->old_thumbprint, "newThumbprint", x->new_thumbprint, "oldKeyLabel",
+        x->old_label, "newKeyLabel", x->new_label, "keepOldKey",
+        (int)x->keep_old, "grace", (json_int_t)x->grace_s, "orderDrain",
+        (json_int_t)x->order_drain_s, "settle", (json_int_t)x->settle_s,
+        "cacheTime", (json_int_t)x->cache_s, "due", due_json(x), "held",
+        (int)(gate == ROTATE_HELD || gate == ROTATE_ORDERS_HELD), "waiting",
+        (json_int_t)a->hold.n, "openOrders", (json_int_t)open.orders,
+        "ordersUnknown", (int)open.unknown, "openConnections",
+        (json_int_t)open.connections, "ask",
+        ask ? rotation_ask_name(ask) : NULL, "waitMs", (json_int_t)wait);
+}
+
+void admin_reply_rotation(struct varlink_call *call, const struct account *a)
+{
+    varlink_reply_json(call,
+                       json_pack("{s:o}", "rotation", admin_rotation_json(a)));
+}

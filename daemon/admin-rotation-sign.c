@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "acme/b64url.h"
+#include "acme/key-change.h"
+#include "acme/request.h"
+#include "daemon/admin-own.h"
+#include "daemon/admin-rotation.h"
+#include "daemon/guardian.h"
+#include "daemon/params.h"
+#include "daemon/sha256.h"
+
+/*
+ * RotationSign: the requests by which the CA is asked which key it has, and
+ * asked to change it. They are composed here, signed by a key of the rotation
+ * that fits the question, verified with the public key that the registry has,
+ * and (keyChange) stored before they are given out.
+ */
+
+struct signing {
+    struct guardian *guardian;
+    struct varlink_call *call;
+    struct account *account;
+    enum rotation_ask ask;
+    char *url, *nonce;
+    const struct jwk *key;                /* of the signature that is made */
+    struct buf inner_head, inner_payload; /* keyChange: base64url */
+    struct buf head, payload;             /* of the answer: base64url */
+    struct buf input;                     /* of the signature that is made */
+    bool outer; /* keyChange: the second of the two signatures */
+};
+
+static void signing_free(struct signing *s)
+{
+    if (s->account && s->account->rotation)
+        s->account->rotation->busy = false;
+    free(s->url);
+    free(s->nonce);
+    buf_deinit(&s->inner_head);
+    buf_deinit(&s->inner_payload);
+    buf_deinit(&s->head);
+    buf_deinit(&s->payload);
+    buf_deinit(&s->input);
+    free(s);
+}
+
+static bool by_new_key(enum rotation_ask ask)
+{
+    return ask == ROTATION_ASK_FIND_NEW || ask == ROTATION_ASK_NEW_KEY ||
+           ask == ROTATION_ASK_CONFIRM;
+}
+
+/* The account as it is with the key that signs. */
+static struct acme_account signing_account(const struct signing *s)
+{
+    struct acme_account acme = s->account->row.acme;
+
+    acme.jwk = *s->key;
+    return acme;
+}
+
+static int compose(struct signing *s, bool by_jwk, const char *payload)
+{
+    const struct acme_account acme = signing_account(s);
+    int r;
+
+    buf_clear(&s->input);
+    r = acme_protected(&acme, by_jwk, bytes_from_str(s->nonce),
+                       bytes_from_str(s->url), &s->head);
+    if (r == 0)
+        r = b64url_encode(bytes_from_str(payload), &s->payload);
+    if (r == 0)
+        r = buf_printf(&s->input, "%s.%s", buf_str(&s->head),
+                       buf_str(&s->payload));
+    return r;
+}
+
+static int compose_inner(struct signing *s)
+{
+    const struct rotation *r = s->account->rotation;
+    int e;
+
+    s->key = &r->new_key;
+    e = key_change_inner(&r->old_key, &r->new_key,
+                         s->account->row.acme.account_url, s->url,
+                         &s->inner_head, &s->inner_payload);
+    return e ? e
+             : buf_printf(&s->input, "%s.%s", buf_str(&s->inner_head),
+                          buf_str(&s->inner_payload));
+}
+
+static int compose_outer(struct signing *s, struct bytes inner)
+{
+    CLEANUP_BUF struct buf payload = { 0 };
+    int r;
+
+    s->outer = true;
+    s->key = &s->account->rotation->old_key;
+    r = key_change_outer(buf_str(&s->inner_head), buf_str(&s->inner_payload),
+                         inner, &payload);
+    return r ? r : compose(s, false, buf_str(&payload));
+}
+
+static int compose_first(struct signing *s)
+{
+    const struct rotation *r = s->account->rotation;
+
+    if (s->ask == ROTATION_ASK_KEY_CHANGE)
+        return compose_inner(s);
+    s->key = by_new_key(s->ask) ? &r->new_key : &r->old_key;
+    if (s->ask == ROTATION_ASK_FIND_NEW)
+        return compose(s, true, "{\"onlyReturnExisting\":true}");
+    return compose(s, false, "");
+}
+
+/* ---- signatures ---- */
+
+static int keep_request(struct signing *s, const char *signature)
+{
+    struct store_rotation next = s->account->rotation->row;
+
+    next.request_url = s->url;
+    next.request_nonce = s->nonce;
+    next.request_protected = params_borrow(buf_str(&s->head));
+    next.request_payload = params_borrow(buf_str(&s->payload));
+    next.request_signature = params_borrow(signature);
+    next.sent_s = time(NULL);
+    next.spent = false;
+    next.tries++;
+    return rotate_commit(s->guardian, s->account, &next, NULL,
+                         varlink_call_peer(s->call));
+}
+
+static void give_out(struct signing *s, struct bytes raw)
+{
+    CLEANUP_BUF struct buf signature = { 0 };
+    int r = b64url_encode(raw, &signature);
+
+    if (r == 0 && s->ask == ROTATION_ASK_KEY_CHANGE)
+        r = keep_request(s, buf_str(&signature));
+    if (r)
+        admin_rotation_error(s->call, r);
+    else
+        varlink_reply_json(s->call,
+                           json_pack("{s:s,s:s,s:s,s:s}", "url", s->url,
+                                     "protected", buf_str(&s->head), "payload",
+                                     buf_str(&s->payload), "signature",
+                                     buf_str(&signature)));
+    signing_free(s);
+}
+
+static void ask_token(struct signing *s);
+
+/* Meanwhile a timer or another call may have taken the rotation elsewhere. */
+static bool is_due(const struct signing *s)
+{
+    uint64_t wait;
+
+    s->account->rotation->busy = false;
+    if (rotation_due(s->account, &wait) != s->ask)
+        return false;
+    s->account->rotation->busy = true;
+    return true;
+}
+
+static void on_signed(const struct token_answer *a, void *userdata)
+{
+    struct signing *s = userdata;
+
+    if (!token_answer_ok(a)) {
+        admin_error_token(s->call, a);
+        signing_free(s);
+        return;
+    }
+    if (jws_verify(s->key, buf_bytes(&s->input), a->data)) {
+        admin_error_token(s->call,
+                          &(struct token_answer){
+                              .result = TOKEN_S_BAD_SIGNATURE,
+                              .text = "the signature does not fit the key "
+                                      "that the registry has" });
+        signing_free(s);
+        return;
+    }
+    if (!is_due(s)) {
+        admin_error_state(s->call,
+                          rotation_state_name(s->account->rotation->row.state),
+                          "this is not the question any more");
+        signing_free(s);
+        return;
+    }
+    if (s->ask != ROTATION_ASK_KEY_CHANGE || s->outer) {
+        give_out(s, a->data);
+        return;
+    }
+    if (compose_outer(s, a->data)) {
+        admin_error_busy(s->call);
+        signing_free(s);
+        return;
+    }
+    ask_token(s);
+}
+
+static void ask_token(struct signing *s)
+{
+    const struct rotation *r = s->account->rotation;
+    uint8_t digest[32];
+
+    if (sha256_digest(s->guardian->sha256, buf_bytes(&s->input), digest)) {
+        admin_error_busy(s->call);
+        signing_free(s);
+        return;
+    }
+    if (!admin_begin(
+            s->guardian, s->call,
+            &(struct admin_subject){ .account = r->row.account,
+                                     .detail = rotation_ask_name(s->ask),
+                                     .input_sha256 = digest })) {
+        signing_free(s);
+        return;
+    }
+    token_send(s->account->token,
+               &(struct token_ask){ .op = TOKEN_OP_SIGN,
+                                    .label = s->key == &r->new_key
+                                                 ? r->row.new_label
+                                                 : r->row.old_label,
+                                    .alg = jwk_alg(s->key),
+                                    .data = buf_bytes(&s->input) },
+               on_signed, s);
+}
+
+/* ---- the method ---- */
+
+static const char *url_of(const struct account *a, enum rotation_ask ask)
+{
+    if (ask == ROTATION_ASK_KEY_CHANGE)
+        return a->row.acme.directory.key_change;
+    return ask == ROTATION_ASK_FIND_NEW ? a->row.acme.directory.new_account
+                                        : a->row.acme.account_url;
+}
+
+static struct signing *signing_new(struct guardian *g,
+                                   struct varlink_call *call, struct account *a,
+                                   enum rotation_ask ask, const char *nonce)
+{
+    struct signing *s = calloc(1, sizeof(*s));
+    const char *url = url_of(a, ask);
+
+    if (ask == ROTATION_ASK_SPEND)
+        nonce = a->rotation->row.request_nonce;
+    if (!s)
+        return NULL;
+    s->guardian = g;
+    s->call = call;
+    s->account = a;
+    s->ask = ask;
+    s->url = url ? strdup(url) : NULL;
+    s->nonce = strdup(nonce);
+    return s;
+}
+
+static void sign(struct guardian *g, struct varlink_call *call,
+                 struct account *a, enum rotation_ask ask, const char *nonce)
+{
+    struct signing *s = signing_new(g, call, a, ask, nonce);
+
+    if (!s) {
+        admin_error_busy(call);
+        return;
+    }
+    a->rotation->busy = true;
+    if (!s->url || !s->nonce || compose_first(s)) {
+        admin_error_busy(call);
+        signing_free(s);
+        return;
+    }
+    ask_token(s);
+}
+
+ADMIN_METHOD(admin_on_rotation_sign)
+{
+    struct guardian *g = userdata;
+    const char *name = "";
+    const char *ask = "";
+    const char *nonce = "";
+    const struct param params[] = {
+        { "account", PARAM_STRING, false, { .string = &name } },
+        { "ask", PARAM_STRING, false, { .string = &ask } },
+        { "nonce", PARAM_STRING, false, { .string = &nonce } },
+    };
+    enum rotation_ask which;
+    struct account *a;
+    uint64_t wait;
+
+    if (!params_take(call, parameters, params, ARRAY_LEN(params)))
+        return;
+    which = rotation_ask_parse(ask);
+    a = admin_rotation(g, call, name);
+    if (!a)
+        return;
+    if (!a->token)
+        admin_error_no_token(call, a->row.token);
+    else if (a->unresolved)
+        admin_error_state(call, account_status_name(account_status(a)),
+                          a->unresolved);
+    else if (!own_nonce_ok(nonce))
+        admin_error_value(call, "nonce", "is 1 to 256 characters of base64url");
+    else if (which == ROTATION_ASK_NONE || which == ROTATION_ASK_PROVE ||
+             rotation_due(a, &wait) != which)
+        admin_error_state(call, rotation_state_name(a->rotation->row.state),
+                          "this is not what is to be asked now");
+    else
+        sign(g, call, a, which, nonce);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/admin-call.h"
+#include "daemon/rotate.h"
+
+/* What the methods about rotations share. */
+
+/* rotation_due() - what is to be asked now, or (NONE) how long to wait. */
+enum rotation_ask rotation_due(const struct account *a, uint64_t *ret_wait_ms);
+
+/* Type Rotation. NULL: no memory. */
+json_t *admin_rotation_json(const struct account *a);
+void admin_reply_rotation(struct varlink_call *call, const struct account *a);
+
+/* admin_rotation() - the account of this name, which has a rotation; NULL: it
+ * was answered. */
+struct account *admin_rotation(struct guardian *g, struct varlink_call *call,
+                               const char *name) MUST_CHECK;
+
+/* admin_rotation_error() - of rotate_commit(): nonzero. */
+void admin_rotation_error(struct varlink_call *call, int r);

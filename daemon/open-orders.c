@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/open-orders.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+void open_orders_deinit(struct open_orders *o)
+{
+    free(o->items);
+    *o = (struct open_orders){ 0 };
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const char *const *x = a;
+    const char *const *y = b;
+
+    return strcmp(*x, *y);
+}
+
+/* A CSR may name them in another order. False: no memory. */
+static bool digest(const struct identifiers *names, uint8_t ret[static 32])
+{
+    CLEANUP_FREE const char **sorted = calloc(names->n + 1, sizeof(char *));
+    crypto_hash_sha256_state h;
+
+    if (!sorted)
+        return false;
+    for (size_t i = 0; i < names->n; i++)
+        sorted[i] = names->items[i].value;
+    qsort(sorted, names->n, sizeof(char *), by_value);
+    (void)crypto_hash_sha256_init(&h);
+    for (size_t i = 0; i < names->n; i++)
+        (void)crypto_hash_sha256_update(&h, (const uint8_t *)sorted[i],
+                                        strlen(sorted[i]) + 1);
+    (void)crypto_hash_sha256_final(&h, ret);
+    return true;
+}
+
+static struct open_order *find(const struct open_orders *o,
+                               const uint8_t names[static 32])
+{
+    for (size_t i = 0; i < o->n; i++) {
+        if (memcmp(o->items[i].names, names, 32) == 0)
+            return &o->items[i];
+    }
+    return NULL;
+}
+
+static void forget_old(struct open_orders *o, uint64_t now_ms)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < o->n; i++) {
+        if (o->items[i].ms + OPEN_ORDERS_KEEP_MS > now_ms)
+            o->items[kept++] = o->items[i];
+    }
+    o->n = kept;
+}
+
+void open_orders_lost(struct open_orders *o, uint64_t now_ms)
+{
+    o->lost_ms = now_ms;
+}
+
+void open_orders_begin(struct open_orders *o, const struct identifiers *names,
+                       uint64_t now_ms)
+{
+    uint8_t hash[32];
+    struct open_order *order, *more;
+
+    if (!digest(names, hash)) {
+        open_orders_lost(o, now_ms);
+        return;
+    }
+    order = find(o, hash);
+    if (order) {
+        order->count++;
+        order->ms = now_ms;
+        return;
+    }
+    forget_old(o, now_ms);
+    more = o->n < OPEN_ORDERS_MAX
+               ? reallocarray(o->items, o->n + 1, sizeof(*more))
+               : NULL;
+    if (!more) {
+        open_orders_lost(o, now_ms);
+        return;
+    }
+    o->items = more;
+    order = &more[o->n++];
+    *order = (struct open_order){ .ms = now_ms, .count = 1 };
+    memcpy(order->names, hash, sizeof(hash));
+}
+
+void open_orders_finish(struct open_orders *o, const struct identifiers *names)
+{
+    uint8_t hash[32];
+    struct open_order *order;
+
+    if (!digest(names, hash))
+        return; /* it stays open for a while: that is safe */
+    order = find(o, hash);
+    if (!order || --order->count > 0)
+        return;
+    *order = o->items[--o->n];
+}
+
+size_t open_orders_count(const struct open_orders *o, uint64_t drain_ms,
+                         uint64_t now_ms)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < o->n; i++) {
+        if (o->items[i].ms + drain_ms > now_ms)
+            n += o->items[i].count;
+    }
+    return n;
+}
+
+bool open_orders_unknown(const struct open_orders *o, uint64_t drain_ms,
+                         uint64_t now_ms)
+{
+    return o->lost_ms && o->lost_ms + drain_ms > now_ms;
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A rotation's keys on the token. The new one is made once and taken up again
+ * if a crash came between the token and the registry. A key is destroyed only
+ * in the two states in which the CA is known not to have it.
+ */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/guardian.h"
+#include "daemon/label.h"
+#include "daemon/params.h"
+#include "daemon/rotate.h"
+
+struct key_op {
+    struct account *account;
+    const struct peer *by; /* lives as long as the call that it is of */
+    rotate_done_fn fn;
+    void *userdata;
+    enum rotation_state state; /* in which it was asked */
+    bool finding;              /* the label is taken: by an earlier try? */
+};
+
+static void end(struct key_op *op, const char *error,
+                const struct token_answer *answer)
+{
+    rotate_done_fn fn = op->fn;
+    void *userdata = op->userdata;
+
+    op->account->rotation->busy = false;
+    free(op);
+    fn(error, answer, userdata);
+}
+
+static void end_text(struct key_op *op, const char *text)
+{
+    end(op, "TokenFailed",
+        &(struct token_answer){ .result = TOKEN_S_KEY_UNFIT, .text = text });
+}
+
+/* NULL: the call was ended. */
+static struct key_op *begin(struct account *a, const struct peer *by,
+                            rotate_done_fn fn, void *userdata)
+{
+    bool busy = a->rotation->busy;
+    struct key_op *op = a->token && !busy ? calloc(1, sizeof(*op)) : NULL;
+
+    if (!op) {
+        fn(a->token ? "Busy" : "NoSuchToken", NULL, userdata);
+        return NULL;
+    }
+    *op = (struct key_op){
+        .account = a,
+        .by = by,
+        .fn = fn,
+        .userdata = userdata,
+        .state = a->rotation->row.state,
+    };
+    a->rotation->busy = true;
+    return op;
+}
+
+static bool audit_key(const struct key_op *op, const char *operation,
+                      const char *thumbprint, const char *label)
+{
+    const struct account *a = op->account;
+    const struct audit_event event = {
+        .type = AUDIT_KEY,
+        .peer = op->by,
+        .account = a->row.acme.name,
+        .thumbprint = thumbprint,
+        .operation = operation,
+        .detail = label,
+    };
+    struct audit *audit = guardian_audit(a->rotation->guardian);
+
+    return audit && audit_write(audit, &event) == 0;
+}
+
+static void commit(struct key_op *op, const struct store_rotation *next)
+{
+    struct account *a = op->account;
+    int r = rotate_commit(a->rotation->guardian, a, next, NULL, op->by);
+
+    if (r == ROTATE_E_AUDIT)
+        end(op, "AuditUnavailable", NULL);
+    else
+        end(op, r ? "Busy" : NULL, NULL);
+}
+
+/* ---- making it ---- */
+
+/* NULL, or what is wrong. No step back: what the token proved of the old key,
+ * it has to prove of the new one. */
+static const char *judge_key(const struct account *a,
+                             const struct token_key *key, struct jwk *jwk)
+{
+    const struct jwk *old = &a->row.acme.jwk;
+
+    if (key->spki_len > sizeof(key->spki) ||
+        jwk_from_spki((struct bytes){ key->spki, key->spki_len }, jwk) ||
+        jwk->type != old->type || jwk->n_len != old->n_len)
+        return "the token gave a key of another kind than the account's";
+    if (accounts_find_key(&a->rotation->guardian->accounts, jwk))
+        return "the token gave a key that an account has already";
+    if (a->row.key_attrs & ~key->attrs & ~TOKEN_ATTR_SOFTWARE)
+        return "the token proves less of the new key than of the old one";
+    if (key->attrs & ~a->row.key_attrs & TOKEN_ATTR_SOFTWARE)
+        return "the new key is encrypted software, the old one is not";
+    return NULL;
+}
+
+static void take_key(struct key_op *op, struct token_key *key)
+{
+    CLEANUP_BUF struct buf text = { 0 };
+    struct account *a = op->account;
+    struct store_rotation next = a->rotation->row;
+    char thumbprint[JWK_THP_TEXT_LEN + 1];
+    const char *wrong;
+    struct jwk jwk;
+
+    key->label[sizeof(key->label) - 1] = '\0';
+    wrong = judge_key(a, key, &jwk);
+    if (wrong) {
+        end_text(op, wrong);
+        return;
+    }
+    if (jwk_thumbprint_text(&jwk, thumbprint) || jwk_format(&jwk, &text)) {
+        end(op, "Busy", NULL);
+        return;
+    }
+    if (!audit_key(op, op->finding ? "take" : "generate", thumbprint,
+                   key->label)) {
+        end(op, "AuditUnavailable", NULL);
+        return;
+    }
+    next.state = ROTATION_KEY_GENERATED;
+    next.new_jwk = params_borrow(buf_str(&text));
+    next.new_thumbprint = thumbprint;
+    next.new_attrs = key->attrs;
+    next.new_attrs_known = key->attrs_known;
+    commit(op, &next);
+}
+
+static void on_key(const struct token_answer *answer, void *userdata)
+{
+    struct key_op *op = userdata;
+    struct token_key key;
+
+    if (answer->r == 0 && answer->result == TOKEN_S_EXISTS && !op->finding) {
+        op->finding = true;
+        token_send(op->account->token,
+                   &(struct token_ask){
+                       .op = TOKEN_OP_FIND,
+                       .label = op->account->rotation->row.new_label },
+                   on_key, op);
+        return;
+    }
+    if (!token_answer_ok(answer)) {
+        end(op, "TokenFailed", answer);
+        return;
+    }
+    if (answer->data.len != sizeof(key)) {
+        end_text(op, "no key came back");
+        return;
+    }
+    memcpy(&key, answer->data.data, sizeof(key));
+    if (op->account->rotation->row.state != op->state)
+        end(op, "Busy", NULL); /* aborted meanwhile */
+    else
+        take_key(op, &key);
+}
+
+void rotate_generate(struct account *a, const struct peer *by,
+                     rotate_done_fn fn, void *userdata)
+{
+    const struct jwk *old = &a->row.acme.jwk;
+    struct key_op *op = begin(a, by, fn, userdata);
+
+    if (!op)
+        return;
+    token_send(a->token,
+               &(struct token_ask){ .op = TOKEN_OP_GENERATE,
+                                    .label = a->rotation->row.new_label,
+                                    .alg = jwk_alg(old),
+                                    .rsa_bits = old->type == JWK_TYPE_RSA
+                                                    ? (unsigned)old->n_len * 8
+                                                    : 0 },
+               on_key, op);
+}
+
+/* ---- destroying it ---- */
+
+static void on_destroyed(const struct token_answer *answer, void *userdata)
+{
+    struct key_op *op = userdata;
+    struct store_rotation next = op->account->rotation->row;
+
+    /* Not there: destroyed before a crash, or never made. */
+    if (!token_answer_ok(answer) &&
+        !(answer->r == 0 && answer->result == TOKEN_S_NO_KEY)) {
+        end(op, "TokenFailed", answer);
+        return;
+    }
+    if (next.state != op->state) {
+        end(op, "Busy", NULL);
+        return;
+    }
+    next.state =
+        op->state == ROTATION_ABORTING ? ROTATION_ABORTED : ROTATION_DONE;
+    commit(op, &next);
+}
+
+/* Named by an HSM team, not by us: theirs to destroy. */
+static bool is_ours(const struct account *a, const char *label)
+{
+    const struct guardian *g = a->rotation->guardian;
+    char name[LABEL_ACCOUNT_MAX + 1];
+    unsigned generation;
+
+    return label_parse(label, token_settings(a->token)->key_prefix,
+                       store_instance(g->store), name, &generation) &&
+           strcmp(name, a->row.acme.name) == 0;
+}
+
+static void keep_old(struct key_op *op, const char *why)
+{
+    struct store_rotation next = op->account->rotation->row;
+
+    next.state = ROTATION_DONE;
+    next.keep_old = true;
+    next.text = params_borrow(why);
+    commit(op, &next);
+}
+
+void rotate_destroy(struct account *a, const struct peer *by, rotate_done_fn fn,
+                    void *userdata)
+{
+    const struct store_rotation *x = &a->rotation->row;
+    bool old = x->state == ROTATION_CLEANED;
+    const char *label = old ? x->old_label : x->new_label;
+    struct key_op *op = begin(a, by, fn, userdata);
+
+    if (!op)
+        return;
+    if (old && x->keep_old) {
+        keep_old(op, "the old key stays on the token");
+        return;
+    }
+    if (!is_ours(a, label)) {
+        keep_old(op, "the old key is not named by us and stays on the token");
+        return;
+    }
+    /* Never the key that signs. */
+    if ((!old && x->state != ROTATION_ABORTING) ||
+        strcmp(label, a->row.key_label) == 0) {
+        end(op, "Busy", NULL);
+        return;
+    }
+    if (!audit_key(op, "destroy", old ? x->old_thumbprint : x->new_thumbprint,
+                   label)) {
+        end(op, "AuditUnavailable", NULL);
+        return;
+    }
+    token_send(a->token,
+               &(struct token_ask){ .op = TOKEN_OP_DESTROY, .label = label },
+               on_destroyed, op);
+}

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/rotate.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "acme/json-strict.h"
+#include "base/log.h"
+#include "daemon/guardian.h"
+#include "daemon/lacme.h"
+#include "daemon/message-ids.h"
+#include "daemon/params.h"
+
+#define RETRY_MS 60000 /* of what the daemon does by itself */
+
+bool rotate_is_active(const struct account *a)
+{
+    return a->rotation && !rotation_is_over(a->rotation->row.state);
+}
+
+enum rotate_gate rotate_gate(const struct account *a)
+{
+    const struct rotation *r = a->rotation;
+
+    if (!r)
+        return ROTATE_OPEN;
+    switch (r->row.state) {
+    case ROTATION_DRAINING:
+        return r->orders_held ? ROTATE_ORDERS_HELD : ROTATE_OPEN;
+    case ROTATION_SWITCHING:
+        return ROTATE_HELD;
+    case ROTATION_SWITCHED:
+        return r->row.confirmed_s ? ROTATE_OPEN : ROTATE_HELD;
+    case ROTATION_PLANNED:
+    case ROTATION_KEY_GENERATED:
+    case ROTATION_CLEANED:
+    case ROTATION_DONE:
+    case ROTATION_ABORTING:
+    case ROTATION_ABORTED:
+    case ROTATION_SWITCH_REFUSED:
+        return ROTATE_OPEN;
+    case ROTATION_UNRESOLVED:
+    case ROTATION_ACCOUNT_LOST:
+    case ROTATION_UNSET:
+    case ROTATION_STATE_COUNT:
+        break;
+    }
+    return ROTATE_CLOSED;
+}
+
+const char *rotate_word(const struct account *a)
+{
+    enum rotate_gate gate = rotate_gate(a);
+
+    return gate == ROTATE_HELD || gate == ROTATE_CLOSED
+               ? rotation_state_name(a->rotation->row.state)
+               : NULL;
+}
+
+uint64_t rotate_settled_ms(const struct account *a)
+{
+    uint64_t at_ms =
+        a->released_ms + (uint64_t)a->rotation->row.settle_s * 1000;
+    uint64_t now_ms = names_now_ms();
+
+    if (a->in_flight > 0)
+        return 50;
+    return a->released_ms && at_ms > now_ms ? at_ms - now_ms : 0;
+}
+
+void rotate_open(const struct account *a, struct rotate_open *ret)
+{
+    const struct rotation *r = a->rotation;
+    uint64_t drain_ms = (uint64_t)r->row.order_drain_s * 1000;
+    uint64_t now_ms = names_now_ms();
+
+    ret->orders = open_orders_count(&a->orders, drain_ms, now_ms);
+    ret->connections = lacme_connections_of(r->guardian->lacme, a);
+    ret->unknown = open_orders_unknown(&a->orders, drain_ms, now_ms);
+}
+
+bool rotate_is_quiet(const struct account *a)
+{
+    struct rotate_open open = { 0 };
+
+    rotate_open(a, &open);
+    return open.orders + open.connections == 0 && !open.unknown;
+}
+
+/* ---- one step ---- */
+
+static void rotate_log(const struct rotation *r, const struct peer *by)
+{
+    const struct store_rotation *x = &r->row;
+    bool bad = x->state == ROTATION_UNRESOLVED ||
+               x->state == ROTATION_ACCOUNT_LOST ||
+               x->state == ROTATION_SWITCH_REFUSED;
+    char uid[16];
+
+    (void)snprintf(uid, sizeof(uid), "%u", by ? by->uid : 0);
+    log_event(bad ? LOG_WARNING : LOG_INFO, MSG_ROTATION,
+              (struct log_field[]){
+                  { "GUARDIAN_ACCOUNT", x->account },
+                  { "GUARDIAN_PEER_UID", by ? uid : NULL },
+                  { "GUARDIAN_KEY", x->new_thumbprint },
+                  { "GUARDIAN_REASON", x->reason },
+                  { "GUARDIAN_DETAIL", rotation_state_name(x->state) } },
+              5, "Rotation of account %s: %s%s%s", x->account,
+              rotation_state_name(x->state), x->text ? ": " : "",
+              x->text ? x->text : "");
+}
+
+/* Written before it happens. Where signing ends by it, it happens anyway. */
+static int rotate_audit(struct guardian *g, const struct store_rotation *next,
+                        const struct peer *by)
+{
+    CLEANUP_BUF struct buf detail = { 0 };
+    struct audit *audit = guardian_audit(g);
+    struct audit_event event = {
+        .type = AUDIT_KEY,
+        .peer = by,
+        .account = next->account,
+        .thumbprint = next->state == ROTATION_SWITCHED ||
+                              next->state == ROTATION_CLEANED ||
+                              next->state == ROTATION_DONE
+                          ? next->new_thumbprint
+                          : next->old_thumbprint,
+        .operation = "rotation",
+        .reason = next->reason,
+    };
+    int r;
+
+    r = buf_printf(&detail, "%s%s%s", rotation_state_name(next->state),
+                   next->text ? ": " : "", next->text ? next->text : "");
+    event.detail = buf_str(&detail);
+    if (r || !audit || audit_write(audit, &event)) {
+        log_msg(LOG_ERR, "The audit log cannot be written");
+        return next->state == ROTATION_UNRESOLVED ? 0 : ROTATE_E_AUDIT;
+    }
+    return 0;
+}
+
+/* The account's row when the CA has taken the new key. What was proven was so
+ * with the old one. */
+static void rotate_new_row(const struct rotation *r,
+                           const struct store_rotation *next,
+                           struct store_account *row)
+{
+    *row = r->account->row; /* only copied from */
+    row->acme.jwk = r->new_key;
+    (void)snprintf(row->acme.thumbprint, sizeof(row->acme.thumbprint), "%s",
+                   next->new_thumbprint);
+    row->key_label = next->new_label;
+    row->generation = next->new_generation;
+    row->key_attrs = next->new_attrs;
+    row->key_attrs_known = next->new_attrs_known;
+    row->proof_url = NULL;
+    row->proof_thumbprint = NULL;
+    row->proof_s = 0;
+}
+
+static int key_of(const char *text, struct jwk *ret)
+{
+    CLEANUP_JSON json_t *json = NULL;
+    struct refusal refusal;
+    int r;
+
+    if (!text)
+        return 0;
+    r = json_strict_read(bytes_from_str(text), &json, &refusal);
+    return r ? r : jwk_read(json, ret, &refusal);
+}
+
+static void rotate_arm(struct rotation *r);
+
+/* Nothing may fail after the registry has it. */
+static void rotate_take(struct rotation *r, struct store_rotation *row,
+                        const struct rotation_run *run)
+{
+    enum rotate_gate gate;
+    bool moved = r->row.state != row->state;
+
+    store_rotation_deinit(&r->row);
+    r->row = *row;
+    *row = (struct store_rotation){ 0 };
+    r->run = run ? *run : (struct rotation_run){ 0 };
+    if (moved)
+        r->quiet_ms = names_now_ms();
+    if (r->row.state != ROTATION_DRAINING)
+        r->orders_held = false;
+    r->account->row.acme.rotating = rotate_is_active(r->account);
+    gate = rotate_gate(r->account);
+    if (gate != ROTATE_HELD)
+        r->held_ms = 0;
+    else if (r->held_ms == 0)
+        r->held_ms = names_now_ms();
+    rotate_arm(r);
+    if (gate == ROTATE_OPEN || gate == ROTATE_CLOSED)
+        hold_release(&r->account->hold, true);
+}
+
+static struct rotation *rotation_new(struct guardian *g, struct account *a)
+{
+    struct rotation *r = calloc(1, sizeof(*r));
+
+    if (r) {
+        r->guardian = g;
+        r->account = a;
+    }
+    return r;
+}
+
+static void rotation_free(struct rotation *r)
+{
+    if (!r)
+        return;
+    sd_event_source_disable_unref(r->timer);
+    store_rotation_deinit(&r->row);
+    free(r);
+}
+DEFINE_CLEANUP(struct rotation *, rotation_free)
+
+/* Registry and account; the row's keys are in @r. */
+static int rotate_store(struct guardian *g, const struct rotation *r,
+                        const struct store_rotation *row)
+{
+    struct store_account account;
+
+    if (row->state != ROTATION_SWITCHED || r->row.state == ROTATION_SWITCHED)
+        return store_rotation_put(g->store, row, NULL);
+    rotate_new_row(r, row, &account);
+    return accounts_rotate(g, r->account, &account, row);
+}
+
+int rotate_commit(struct guardian *g, struct account *a,
+                  const struct store_rotation *next,
+                  const struct rotation_run *run, const struct peer *by)
+{
+    CLEANUP(store_rotation_deinit) struct store_rotation row = { 0 };
+    CLEANUP(rotation_free_p) struct rotation *fresh = NULL;
+    struct rotation *r = a->rotation;
+    bool first = !rotate_is_active(a);
+    int e;
+
+    assert(first ? next->state == ROTATION_PLANNED
+                 : r && rotation_may_go(r->row.state, next->state));
+    if (!r) {
+        r = fresh = rotation_new(g, a);
+        if (!r)
+            return -ENOMEM;
+    }
+    e = store_rotation_copy(next, &row);
+    if (e == 0)
+        e = key_of(row.old_jwk, &r->old_key);
+    if (e == 0)
+        e = key_of(row.new_jwk, &r->new_key);
+    if (e)
+        return e < 0 ? e : -EINVAL;
+    if (first || r->row.state != row.state)
+        row.since_s = time(NULL);
+    if (first || r->row.state != row.state || row.sent_s != r->row.sent_s ||
+        row.confirmed_s != r->row.confirmed_s)
+        e = rotate_audit(g, &row, by);
+    if (e == 0)
+        e = rotate_store(g, r, &row);
+    if (e)
+        return e;
+    if (fresh)
+        a->rotation = TAKE_PTR(fresh);
+    rotate_take(r, &row, run);
+    rotate_log(r, by);
+    return 0;
+}
+
+void rotate_forget(struct account *a)
+{
+    rotation_free(a->rotation);
+    a->rotation = NULL;
+    open_orders_deinit(&a->orders);
+}
+
+void rotate_stop(struct guardian *g)
+{
+    for (size_t i = 0; i < g->accounts.n; i++)
+        hold_release(&g->accounts.items[i]->hold, false);
+}
+
+/* ---- what happens by itself ---- */
+
+static void rotate_on_destroyed(const char *error,
+                                const struct token_answer *answer,
+                                void *userdata)
+{
+    struct rotation *r = userdata;
+
+    if (!error)
+        return;
+    log_msg(LOG_WARNING,
+            "Rotation of account %s: the old key is not destroyed yet: %s%s%s",
+            r->row.account, error, answer && answer->text ? ": " : "",
+            answer && answer->text ? answer->text : "");
+    rotate_arm(r);
+}
+
+/* Nobody came in time: an account that waits for a person is no account that
+ * works, unless nobody can know its key. */
+static void rotate_give_up(struct rotation *r)
+{
+    struct store_rotation next = r->row;
+    int e;
+
+    if (next.state == ROTATION_SWITCHED) {
+        next.confirmed_s = time(NULL);
+        next.text =
+            params_borrow("not confirmed at every front end within 60 s");
+    } else if (next.sent_s == 0) {
+        next.state = ROTATION_DRAINING;
+    } else {
+        next.state = ROTATION_UNRESOLVED;
+        if (!next.reason) {
+            next.reason = params_borrow("answer-lost");
+            next.text = params_borrow("the CA's answer was not told in time");
+        }
+    }
+    e = rotate_commit(r->guardian, r->account, &next, NULL, NULL);
+    if (e) {
+        log_msg(LOG_ERR, "Rotation of account %s: cannot go on: error %d",
+                r->row.account, e);
+        rotate_arm(r);
+    }
+}
+
+static int rotate_on_time(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    struct rotation *r = userdata;
+
+    (void)s;
+    (void)usec;
+    if (r->busy) {
+        rotate_arm(r);
+    } else if (r->row.state == ROTATION_DRAINING) {
+        r->orders_held = false;
+        r->quiet_ms = names_now_ms();
+        hold_release(&r->account->hold, true);
+    } else if (r->row.state == ROTATION_CLEANED) {
+        rotate_destroy(r->account, NULL, rotate_on_destroyed, r);
+    } else if (r->held_ms) {
+        rotate_give_up(r);
+    }
+    return 0;
+}
+
+/* 0: nothing. */
+static uint64_t rotate_due_ms(const struct rotation *r)
+{
+    uint64_t now_ms = names_now_ms();
+    int64_t left_s;
+
+    if (r->row.state == ROTATION_CLEANED) {
+        left_s = r->row.since_s + r->row.grace_s - time(NULL);
+        return left_s > 0 ? (uint64_t)left_s * 1000 : RETRY_MS;
+    }
+    if (r->orders_held)
+        return ROTATE_ORDERS_HELD_MS;
+    if (!r->held_ms)
+        return 0;
+    return r->held_ms + ROTATION_HOLD_MS > now_ms
+               ? r->held_ms + ROTATION_HOLD_MS - now_ms
+               : 1000;
+}
+
+static void rotate_arm(struct rotation *r)
+{
+    uint64_t ms = rotate_due_ms(r);
+
+    r->timer = sd_event_source_disable_unref(r->timer);
+    if (ms == 0)
+        return;
+    if (sd_event_add_time_relative(r->guardian->event, &r->timer,
+                                   CLOCK_MONOTONIC, ms * 1000, 0,
+                                   rotate_on_time, r) < 0)
+        log_msg(LOG_ERR, "Rotation of account %s: no timer: resume it by hand",
+                r->row.account);
+}
+
+void rotate_hold_orders(struct rotation *r)
+{
+    r->orders_held = true;
+    rotate_arm(r);
+}
+
+/* ---- at the start ---- */
+
+static int rotate_take_up(struct rotation *r)
+{
+    struct store_rotation next = r->row;
+    int e;
+
+    if (next.state != ROTATION_SWITCHING)
+        return 0;
+    if (next.sent_s == 0) {
+        next.state = ROTATION_DRAINING;
+    } else {
+        next.state = ROTATION_UNRESOLVED;
+        if (!next.reason) {
+            next.reason = params_borrow("answer-lost");
+            next.text = params_borrow("the daemon ended before the CA's answer "
+                                      "was told");
+        }
+    }
+    e = rotate_commit(r->guardian, r->account, &next, NULL, NULL);
+    return e == ROTATE_E_AUDIT ? 0 : e; /* tried again when the hold ends */
+}
+
+static int rotate_load_one(struct guardian *g, struct store_rotation *row)
+{
+    CLEANUP(rotation_free_p) struct rotation *r = NULL;
+    struct account *a = accounts_find(&g->accounts, row->account);
+
+    if (!a)
+        return STORE_E_CORRUPT; /* a foreign key's */
+    r = rotation_new(g, a);
+    if (!r)
+        return -ENOMEM;
+    if (key_of(row->old_jwk, &r->old_key) || key_of(row->new_jwk, &r->new_key))
+        return STORE_E_CORRUPT;
+    a->rotation = r;
+    rotate_take(r, row, NULL);
+    return rotate_take_up(TAKE_PTR(r));
+}
+
+int rotate_load(struct guardian *g)
+{
+    struct store_rotation *rows = NULL;
+    size_t n = 0;
+    int e;
+
+    /* Which orders were open is not known any more. */
+    for (size_t i = 0; i < g->accounts.n; i++)
+        open_orders_lost(&g->accounts.items[i]->orders, names_now_ms());
+    e = store_rotations(g->store, &rows, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (e == 0)
+            e = rotate_load_one(g, &rows[i]);
+        store_rotation_deinit(&rows[i]);
+    }
+    free(rows);
+    return e;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/rotation.h"
+
+#include <string.h>
+
+static const char *const ask_names[] = {
+    [ROTATION_ASK_NONE] = "none",
+    [ROTATION_ASK_KEY_CHANGE] = "key-change",
+    [ROTATION_ASK_SPEND] = "spend-nonce",
+    [ROTATION_ASK_FIND_NEW] = "find-new-key",
+    [ROTATION_ASK_NEW_KEY] = "try-new-key",
+    [ROTATION_ASK_OLD_KEY] = "try-old-key",
+    [ROTATION_ASK_CONFIRM] = "confirm-new-key",
+    [ROTATION_ASK_PROVE] = "prove",
+};
+
+_Static_assert(ARRAY_LEN(ask_names) == ROTATION_ASK_COUNT,
+               "a name for each question");
+
+const char *rotation_ask_name(enum rotation_ask ask)
+{
+    return ask_names[(size_t)ask < ARRAY_LEN(ask_names) ? ask : 0];
+}
+
+enum rotation_ask rotation_ask_parse(const char *name)
+{
+    for (size_t i = 1; i < ARRAY_LEN(ask_names); i++) {
+        if (strcmp(name, ask_names[i]) == 0)
+            return (enum rotation_ask)i;
+    }
+    return ROTATION_ASK_NONE;
+}
+
+bool rotation_is_over(enum rotation_state s)
+{
+    return s == ROTATION_DONE || s == ROTATION_ABORTED;
+}
+
+bool rotation_may_abort(const struct store_rotation *x)
+{
+    return x->state == ROTATION_PLANNED || x->state == ROTATION_KEY_GENERATED ||
+           x->state == ROTATION_DRAINING ||
+           (x->state == ROTATION_SWITCHING && x->sent_s == 0);
+}
+
+#define TO(s) (1U << ROTATION_##s)
+
+bool rotation_may_go(enum rotation_state from, enum rotation_state to)
+{
+    static const unsigned arrows[ROTATION_STATE_COUNT] = {
+        [ROTATION_PLANNED] = TO(KEY_GENERATED) | TO(ABORTING),
+        [ROTATION_KEY_GENERATED] = TO(DRAINING) | TO(ABORTING),
+        [ROTATION_DRAINING] = TO(SWITCHING) | TO(ABORTING),
+        /* Back to draining: nobody asked for the request in time. */
+        [ROTATION_SWITCHING] = TO(DRAINING) | TO(ABORTING) | TO(SWITCHED) |
+                               TO(SWITCH_REFUSED) | TO(UNRESOLVED),
+        [ROTATION_SWITCH_REFUSED] = TO(ABORTING),
+        [ROTATION_UNRESOLVED] =
+            TO(SWITCHED) | TO(SWITCH_REFUSED) | TO(ACCOUNT_LOST),
+        /* The CA may have been wrong: it is asked again. */
+        [ROTATION_ACCOUNT_LOST] = TO(UNRESOLVED),
+        [ROTATION_ABORTING] = TO(ABORTED),
+        [ROTATION_SWITCHED] = TO(CLEANED),
+        [ROTATION_CLEANED] = TO(DONE),
+    };
+
+    if ((size_t)from >= ARRAY_LEN(arrows) || (size_t)to >= ARRAY_LEN(arrows))
+        return false;
+    return from == to || arrows[from] & (1U << to);
+}
+
+struct rotation_next rotation_next(const struct store_rotation *x)
+{
+    static const struct rotation_next all[ROTATION_STATE_COUNT] = {
+        [ROTATION_PLANNED] = { "ops", "the new key is made on the token" },
+        [ROTATION_KEY_GENERATED] = { "ops",
+                                     "no record has to be published; orders "
+                                     "are let finish" },
+        [ROTATION_DRAINING] = { "ops",
+                                "when no order is open, the CA is asked to "
+                                "switch to the new key" },
+        [ROTATION_SWITCHING] = { "ops", "signing is held; the CA is asked to "
+                                        "switch to the new key" },
+        [ROTATION_SWITCHED] = { "ops", "the account is proven with the new "
+                                       "key" },
+        [ROTATION_CLEANED] = { "guardian",
+                               "after the grace the old key is destroyed on "
+                               "the token" },
+        [ROTATION_DONE] = { "nobody", "the rotation is over" },
+        [ROTATION_ABORTING] = { "ops", "the new key is destroyed on the "
+                                       "token" },
+        [ROTATION_ABORTED] = { "nobody",
+                               "the old key goes on; another rotation may be "
+                               "started" },
+        [ROTATION_SWITCH_REFUSED] = { "ops",
+                                      "the old key goes on; the new one is "
+                                      "destroyed on the token" },
+        [ROTATION_UNRESOLVED] = { "ops",
+                                  "nothing is signed; the CA is asked which "
+                                  "key it has" },
+        [ROTATION_ACCOUNT_LOST] = { "operator",
+                                    "nothing is signed: neither key opens the "
+                                    "account. Remove its records, then make a "
+                                    "new account; or ask the CA again with "
+                                    "rotate resume" },
+    };
+    static const struct rotation_next confirming = {
+        "ops", "signing is held until the new key is known at every front end"
+    };
+    static const struct rotation_next keeping = {
+        "guardian", "the old key stays on the token, as was asked"
+    };
+
+    if (x->state == ROTATION_SWITCHED && x->confirmed_s == 0)
+        return confirming;
+    if (x->state == ROTATION_CLEANED && x->keep_old)
+        return keeping;
+    if ((size_t)x->state < ARRAY_LEN(all) && all[x->state].actor)
+        return all[x->state];
+    return (struct rotation_next){ "operator", "this state is unknown" };
+}
+
+static enum rotation_ask question_refused(const struct store_rotation *x,
+                                          const struct rotation_run *run)
+{
+    if (!x->spent)
+        return ROTATION_ASK_SPEND;
+    return run->find_new == ROTATION_UNASKED ? ROTATION_ASK_FIND_NEW
+                                             : ROTATION_ASK_OLD_KEY;
+}
+
+static enum rotation_ask question_unresolved(const struct store_rotation *x,
+                                             const struct rotation_run *run)
+{
+    if (!x->spent && run->spend == ROTATION_UNASKED)
+        return ROTATION_ASK_SPEND;
+    if (run->find_new == ROTATION_UNASKED)
+        return ROTATION_ASK_FIND_NEW;
+    return run->new_key == ROTATION_UNASKED ? ROTATION_ASK_NEW_KEY
+                                            : ROTATION_ASK_OLD_KEY;
+}
+
+static enum rotation_ask question(const struct store_rotation *x,
+                                  const struct rotation_run *run, bool settled)
+{
+    if (x->state == ROTATION_UNRESOLVED)
+        return question_unresolved(x, run);
+    if (x->state == ROTATION_SWITCHED && x->confirmed_s == 0)
+        return ROTATION_ASK_CONFIRM;
+    if (x->state != ROTATION_SWITCHING)
+        return ROTATION_ASK_NONE;
+    if (x->sent_s == 0)
+        return settled ? ROTATION_ASK_KEY_CHANGE : ROTATION_ASK_NONE;
+    return x->reason ? question_refused(x, run) : ROTATION_ASK_NONE;
+}
+
+enum rotation_ask rotation_question(const struct store_rotation *x,
+                                    const struct rotation_run *run,
+                                    bool settled, uint64_t now_ms,
+                                    uint64_t *ret_wait_ms)
+{
+    enum rotation_ask ask = question(x, run, settled);
+
+    *ret_wait_ms = 0;
+    if (ask == ROTATION_ASK_NONE || now_ms >= run->not_before_ms)
+        return ask;
+    *ret_wait_ms = run->not_before_ms - now_ms;
+    return ROTATION_ASK_NONE;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "acme/jwk.h"
+#include "daemon/store.h"
+
+/*
+ * The state machine of a rotation (design section 11), as pure functions: what
+ * has to be asked of the CA next, what its answer means, which state follows.
+ * daemon/rotate.h makes it happen.
+ *
+ *   planned -> key-generated -> draining -> switching -> switched -> cleaned
+ *                                              |            |         -> done
+ *     any state before the request is out      |            |
+ *       -> aborting -> aborted                 |-> switch-refused -> aborting
+ *                                              |            |
+ *                                              '-> unresolved -> account-lost
+ *
+ * Between key-generated and draining lie records-published and
+ * records-verified, for accounts with key-bound records: those are not rotated
+ * yet. An account whose records name its URL has nothing to publish.
+ */
+
+/* What to ask the CA; each is one request on a connection of its own. */
+enum rotation_ask {
+    ROTATION_ASK_NONE = 0,
+    ROTATION_ASK_KEY_CHANGE, /* keyChange (RFC 8555 section 7.3.5) */
+    ROTATION_ASK_SPEND,      /* its nonce, on a POST-as-GET by the old key */
+    ROTATION_ASK_FIND_NEW, /* newAccount, onlyReturnExisting, by the new key */
+    ROTATION_ASK_NEW_KEY,  /* POST-as-GET of the account URL by the new key */
+    ROTATION_ASK_OLD_KEY,  /* and by the old */
+    ROTATION_ASK_CONFIRM,  /* as NEW_KEY, until all front ends know it */
+    ROTATION_ASK_PROVE,    /* AccountSignProof, AccountProven */
+    ROTATION_ASK_COUNT
+};
+const char *rotation_ask_name(enum rotation_ask ask); /* "key-change" */
+enum rotation_ask rotation_ask_parse(const char *name);
+
+#define ROTATION_CONFIRMS 3
+#define ROTATION_TRIES 4             /* of keyChange, after badNonce */
+#define ROTATION_CONSISTENT_MS 60000 /* before "not switched" is believed */
+#define ROTATION_HOLD_MS 60000       /* longest that a request is held */
+
+/* What the CA has said of a key in this round. */
+enum rotation_word {
+    ROTATION_UNASKED = 0,
+    ROTATION_YES,
+    ROTATION_NO,
+    ROTATION_UNKNOWN, /* asked, but the answer says nothing */
+};
+
+/* What only this run of the daemon knows. All zero: nothing yet. */
+struct rotation_run {
+    enum rotation_word spend, find_new, new_key, old_key;
+    enum rotation_word consistent; /* of the rounds: YES old, NO neither */
+    uint64_t consistent_ms;        /* since when */
+    unsigned n_confirmed;
+    uint64_t confirm_ms;    /* the first of them */
+    uint64_t not_before_ms; /* the next question */
+};
+
+/* A CA's answer, as guardianctl relays it. Strings may be NULL. */
+struct rotation_answer {
+    unsigned http_status; /* 0: there was none that could be read */
+    const char *problem;  /* URN, or empty */
+    const char *detail;
+    const char *location;
+    const char *account_status; /* "valid" */
+    const char *thumbprint;     /* of the key in the account object */
+};
+
+/* rotation_is_over() - done or aborted: another one may begin. */
+bool rotation_is_over(enum rotation_state s);
+
+/* rotation_may_abort() - nothing has been given out that could still switch. */
+bool rotation_may_abort(const struct store_rotation *x);
+
+/* rotation_may_go() - the arrows of the drawing above. */
+bool rotation_may_go(enum rotation_state from, enum rotation_state to);
+
+/* What happens next, and by whom: "guardian" by itself, "ops" with guardianctl
+ * rotate resume, "operator" after thinking, or "nobody". */
+struct rotation_next {
+    const char *actor, *text;
+};
+struct rotation_next rotation_next(const struct store_rotation *x);
+
+/**
+ * rotation_question() - what to ask the CA now
+ * @settled: in switching: the last signature has had its time
+ *
+ * ROTATION_ASK_PROVE is not found here: proofs belong to the account.
+ *
+ * Return: the question; or ROTATION_ASK_NONE with *ret_wait_ms, 0 when nothing
+ * is to be asked in this state.
+ */
+enum rotation_ask rotation_question(const struct store_rotation *x,
+                                    const struct rotation_run *run,
+                                    bool settled, uint64_t now_ms,
+                                    uint64_t *ret_wait_ms);
+
+struct rotation_clock {
+    int64_t s;   /* since 1970 */
+    uint64_t ms; /* monotonic */
+};
+
+/* What hearing an answer leads to: shallow, only to be copied from. */
+struct rotation_step {
+    struct store_rotation row; /* text points into @text or the answer */
+    struct rotation_run run;
+    char text[256];
+};
+
+/**
+ * rotation_hear() - an answer to @ask
+ * @account_url: ours; any other Location is an error
+ * @ret: must stay where it is; row.state says what follows
+ *
+ * Return: 0; ROTATION_E_UNASKED: that was not the question.
+ */
+int rotation_hear(const struct store_rotation *x,
+                  const struct rotation_run *run, enum rotation_ask ask,
+                  const struct rotation_answer *answer, const char *account_url,
+                  const struct rotation_clock *now,
+                  struct rotation_step *ret) MUST_CHECK;
+#define ROTATION_E_UNASKED 1
