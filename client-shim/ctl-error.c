@@ -152,6 +152,22 @@ static int say_state(const json_t *p, struct buf *b)
     return r;
 }
 
+static int say_rotation(const json_t *p, struct buf *b)
+{
+    const char *state = member(p, "state");
+    const char *since = member(p, "since");
+    int r;
+
+    r = buf_printf(b, "a rotation of this account is under way: %s since %s",
+                   state ? state : "unknown", since ? since : "unknown");
+    return r ? r : say_text(p, "", "text", b);
+}
+
+static int say_no_rotation(const json_t *p, struct buf *b)
+{
+    return say_text(p, "no rotation was ever started", "account", b);
+}
+
 static int say_value(const json_t *p, struct buf *b)
 {
     const char *parameter = member(p, "parameter");
@@ -250,6 +266,8 @@ static const struct {
     { ADMIN "AccountExists", CTL_EXIT_NO, say_exists },
     { ADMIN "WrongState", CTL_EXIT_NO, say_state },
     { ADMIN "InvalidValue", CTL_EXIT_MALFORMED, say_value },
+    { ADMIN "RotationUnderWay", CTL_EXIT_NO, say_rotation },
+    { ADMIN "NoRotation", CTL_EXIT_NO, say_no_rotation },
     { ADMIN "IssuerMismatch", CTL_EXIT_NO, say_issuer },
     { ADMIN "RecordsWithheld", CTL_EXIT_NO, say_withheld },
     { ADMIN "NoSuchName", CTL_EXIT_NO, say_no_name },
@@ -268,7 +286,8 @@ static const struct {
 /* These states do not pass by waiting. */
 static bool state_is_final(const json_t *parameters)
 {
-    static const char *const finals[] = { "created", "deactivated", "revoked" };
+    static const char *const finals[] = { "created", "deactivated", "revoked",
+                                          "account-lost" };
     const char *state = member(parameters, "state");
 
     for (size_t i = 0; state && i < ARRAY_LEN(finals); i++) {

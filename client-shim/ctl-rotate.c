@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client-shim/ctl-rotate.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "client-shim/ctl-commands.h"
+#include "client-shim/ctl-print.h"
+#include "client-shim/ctl-prove.h"
+
+/*
+ * rotate start|status|resume|abort. A rotation lives in the daemon; whoever
+ * asks for its steps may end at any point, and the next one goes on from there.
+ */
+
+#define SILENCE_MAX 10    /* questions in a row without any answer */
+#define WAIT_MAX_MS 10000 /* what is longer is not waited for here */
+#define PAUSE_MS 100      /* where the daemon says nothing */
+#define SILENCE_MS 1000
+
+static void pause_ms(long long ms)
+{
+    struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+
+    while (nanosleep(&t, &t) < 0 && errno == EINTR)
+        ;
+}
+
+/* ---- what is printed ---- */
+
+static void put_number(struct ctl_table *t, const char *name,
+                       const json_t *rotation, const char *member,
+                       const char *unit)
+{
+    char text[48];
+
+    (void)snprintf(text, sizeof(text), "%lld%s", ctl_integer(rotation, member),
+                   unit);
+    ctl_table_pair(t, name, text);
+}
+
+static void put_open(struct ctl_table *t, const json_t *rotation)
+{
+    bool unknown = ctl_true(rotation, "ordersUnknown");
+    char text[160];
+
+    if (ctl_integer(rotation, "openOrders") == 0 &&
+        ctl_integer(rotation, "openConnections") == 0 && !unknown)
+        return;
+    (void)snprintf(text, sizeof(text), "%lld open orders, %lld of lacme%s",
+                   ctl_integer(rotation, "openOrders"),
+                   ctl_integer(rotation, "openConnections"),
+                   unknown ? ", orders from before the daemon's start" : "");
+    ctl_table_pair(t, "waits for", text);
+}
+
+static int print_one(const json_t *rotation)
+{
+    CLEANUP_CTL_TABLE struct ctl_table t = { .n_columns = 2 };
+    bool over = ctl_true(rotation, "over");
+
+    ctl_table_pair(&t, "account", ctl_string(rotation, "account"));
+    ctl_table_pair(&t, "rotation", ctl_string(rotation, "state"));
+    ctl_table_pair(&t, "since", ctl_string(rotation, "since"));
+    ctl_table_pair(&t, "reason", ctl_string(rotation, "reason"));
+    ctl_table_pair(&t, "text", ctl_string(rotation, "text"));
+    ctl_table_pair(&t, "next", ctl_string(rotation, "next"));
+    ctl_table_pair(&t, "by", over ? NULL : ctl_string(rotation, "actor"));
+    ctl_table_pair(&t, "at", ctl_string(rotation, "due"));
+    put_open(&t, rotation);
+    if (ctl_true(rotation, "held"))
+        put_number(&t, "requests held", rotation, "waiting", "");
+    ctl_table_pair_list(&t, "skipped", json_object_get(rotation, "skipped"));
+    ctl_table_pair(&t, "old key", ctl_string(rotation, "oldThumbprint"));
+    ctl_table_pair(&t, "new key", ctl_string(rotation, "newThumbprint"));
+    ctl_table_pair(&t, "started", ctl_string(rotation, "started"));
+    ctl_table_pair(&t, "started by", ctl_string(rotation, "by"));
+    return ctl_table_print(&t);
+}
+
+static bool is_state(const json_t *rotation, const char *state)
+{
+    const char *s = ctl_string(rotation, "state");
+
+    return s && strcmp(s, state) == 0;
+}
+
+/* Each new state is a line, so that whoever watches knows what is going on. */
+static void say_state(const struct ctl_context *c, const json_t *before,
+                      const json_t *rotation)
+{
+    const char *text = ctl_string(rotation, "text");
+
+    if (c->json || (before && is_state(before, ctl_string(rotation, "state"))))
+        return;
+    if (is_state(rotation, "draining"))
+        (void)puts("skipped: records-published, records-verified (no record "
+                   "names the key)");
+    (void)printf("%s: %s%s%s\n", ctl_string(rotation, "state"),
+                 ctl_string(rotation, "next"), text ? ": " : "",
+                 text ? text : "");
+    (void)fflush(stdout);
+}
+
+/* Done, or as far as it goes now. */
+static int finish(const struct ctl_context *c, json_t *rotation)
+{
+    bool good = is_state(rotation, "done") || is_state(rotation, "cleaned");
+    int r = CTL_EXIT_DONE;
+
+    if (c->json)
+        ctl_print_json(json_pack("{s:O}", "rotation", rotation));
+    else
+        r = print_one(rotation);
+    return r ? r : good ? CTL_EXIT_DONE : CTL_EXIT_NO;
+}
+
+/* ---- going on ---- */
+
+static int prove(struct ctl_conversation *v)
+{
+    int r = ctl_conversation_select(v, v->account);
+
+    return r ? r : ctl_prove_account(v, NULL);
+}
+
+static int step(struct ctl_conversation *v, bool again, json_t **rotation)
+{
+    CLEANUP_CTL_JSON json_t *answer = NULL;
+    json_t *before = *rotation;
+    int r;
+
+    r = ctl_daemon_call_within(
+        &v->daemon, "RotationStep",
+        json_pack("{s:s, s:b}", "account", v->account, "again", (int)again),
+        CTL_CALL_KEYGEN_MS, &answer);
+    if (r)
+        return r;
+    *rotation = json_incref(json_object_get(answer, "rotation"));
+    say_state(v->context, before, *rotation);
+    json_decref(before);
+    return *rotation ? CTL_EXIT_DONE
+                     : ctl_fail(CTL_EXIT_UNAVAILABLE,
+                                "the daemon's answer has no rotation");
+}
+
+/* *silence counts questions that nobody answered. */
+static int ask(struct ctl_conversation *v, const char *what, unsigned *silence)
+{
+    bool heard = false;
+    int r;
+
+    if (strcmp(what, "prove") == 0)
+        return prove(v);
+    r = ctl_rotate_ask(v, what, &heard);
+    if (r || heard) {
+        *silence = 0;
+        return r;
+    }
+    if (++*silence < SILENCE_MAX) {
+        pause_ms(SILENCE_MS);
+        return CTL_EXIT_DONE;
+    }
+    (void)ctl_ca_report(&v->ca);
+    return ctl_fail(CTL_EXIT_TRY_AGAIN,
+                    "%s: the CA does not answer; go on later with rotate "
+                    "resume",
+                    v->account);
+}
+
+/* The next request must not wait for a nonce while signing is held. */
+static int make_ready(struct ctl_conversation *v, const json_t *rotation)
+{
+    bool got;
+
+    return is_state(rotation, "draining") ? ctl_rotate_nonce(v, &got)
+                                          : CTL_EXIT_DONE;
+}
+
+static int go_on(struct ctl_conversation *v, json_t **rotation)
+{
+    unsigned silence = 0;
+    int r;
+
+    for (;;) {
+        const char *what;
+        long long wait_ms;
+
+        r = step(v, !*rotation, rotation);
+        if (r || ctl_true(*rotation, "over") ||
+            is_state(*rotation, "account-lost"))
+            return r;
+        what = ctl_string(*rotation, "ask");
+        wait_ms = ctl_integer(*rotation, "waitMs");
+        if (!what && wait_ms > WAIT_MAX_MS)
+            return CTL_EXIT_DONE;
+        if (what)
+            r = ask(v, what, &silence);
+        else
+            r = make_ready(v, *rotation);
+        if (r)
+            return r;
+        if (!what)
+            pause_ms(wait_ms > 0 ? wait_ms : PAUSE_MS);
+    }
+}
+
+static int resume(struct ctl_conversation *v)
+{
+    CLEANUP_CTL_JSON json_t *rotation = NULL;
+    int r = go_on(v, &rotation);
+
+    return r ? r : finish(v->context, rotation);
+}
+
+/* ---- commands ---- */
+
+static int add_seconds(const struct ctl_context *c, const char *option,
+                       const char *name, json_t *parameters)
+{
+    struct errmsg err = { 0 };
+    uint64_t value = UINT64_MAX;
+
+    if (ctl_args_uint(c, option, 0, 90 * 86400, &value, &err))
+        return ctl_fail_at(CTL_EXIT_USAGE, &err);
+    if (value != UINT64_MAX)
+        (void)json_object_set_new(parameters, name,
+                                  json_integer((json_int_t)value));
+    return CTL_EXIT_DONE;
+}
+
+static int start_parameters(const struct ctl_context *c, json_t *p)
+{
+    int r;
+
+    (void)json_object_set_new(p, "account", json_string(c->operands[0]));
+    if (ctl_args_has(c, "--keep-old-key"))
+        (void)json_object_set_new(p, "keepOldKey", json_true());
+    r = add_seconds(c, "--grace", "grace", p);
+    if (r == 0)
+        r = add_seconds(c, "--order-drain", "orderDrain", p);
+    if (r == 0)
+        r = add_seconds(c, "--settle", "settle", p);
+    return r ? r : add_seconds(c, "--cache-time", "cacheTime", p);
+}
+
+static int run_start(struct ctl_context *c)
+{
+    CLEANUP_CTL_CONVERSATION struct ctl_conversation v = { 0 };
+    CLEANUP_CTL_JSON json_t *parameters = json_object();
+    int r;
+
+    r = start_parameters(c, parameters);
+    if (r == 0)
+        r = ctl_conversation_open(c, c->operands[0], &v);
+    if (r == 0)
+        r = ctl_conversation_directory(&v, NULL);
+    if (r == 0)
+        r = ctl_daemon_call(&v.daemon, "RotationStart", json_incref(parameters),
+                            NULL);
+    return r ? r : resume(&v);
+}
+
+static int run_resume(struct ctl_context *c)
+{
+    CLEANUP_CTL_CONVERSATION struct ctl_conversation v = { 0 };
+    int r;
+
+    r = ctl_conversation_open(c, c->operands[0], &v);
+    if (r)
+        return r;
+    if (!ctl_conversation_known(&v))
+        return ctl_fail(CTL_EXIT_NO,
+                        "%s: never registered, so there is no "
+                        "rotation",
+                        v.account);
+    return resume(&v);
+}
+
+/* What is left to do needs no CA. */
+static int run_abort(struct ctl_context *c)
+{
+    CLEANUP_CTL_CONVERSATION struct ctl_conversation v = { .context = c,
+                                                           .account =
+                                                               c->operands[0] };
+    CLEANUP_CTL_JSON json_t *rotation = NULL;
+    int r;
+
+    r = ctl_daemon_open(c, CTL_SOCKET_ADMIN, &v.daemon);
+    if (r == 0)
+        r = ctl_daemon_call(&v.daemon, "RotationAbort",
+                            json_pack("{s:s}", "account", v.account), NULL);
+    if (r == 0)
+        r = go_on(&v, &rotation);
+    if (r)
+        return r;
+    r = finish(c, rotation);
+    return r == CTL_EXIT_NO && is_state(rotation, "aborted") ? CTL_EXIT_DONE
+                                                             : r;
+}
+
+static int add_page(json_t *items, void *userdata)
+{
+    return json_array_extend(userdata, items)
+               ? ctl_fail_errno(-ENOMEM, "rotate status")
+               : CTL_EXIT_DONE;
+}
+
+static int print_list(const json_t *rotations)
+{
+    CLEANUP_CTL_TABLE struct ctl_table t = { .n_columns = 5 };
+
+    CTL_TABLE_ROW(&t, "ACCOUNT", "ROTATION", "SINCE", "BY", "NEXT");
+    for (size_t i = 0; i < json_array_size(rotations); i++) {
+        const json_t *x = json_array_get(rotations, i);
+
+        CTL_TABLE_ROW(&t, ctl_string(x, "account"), ctl_string(x, "state"),
+                      ctl_string(x, "since"), ctl_string(x, "actor"),
+                      ctl_string(x, "next"));
+    }
+    return ctl_table_print(&t);
+}
+
+static int run_status(struct ctl_context *c)
+{
+    const char *account = c->n_operands > 0 ? c->operands[0] : NULL;
+    CLEANUP_CTL_DAEMON struct ctl_daemon d = { 0 };
+    CLEANUP_CTL_JSON json_t *all = json_array();
+    int r;
+
+    r = ctl_daemon_open(c, CTL_SOCKET_ADMIN, &d);
+    if (r == 0)
+        r = ctl_daemon_pages(&d, "RotationStatus",
+                             json_pack("{s:s*}", "account", account),
+                             "rotations", add_page, all);
+    if (r)
+        return r;
+    if (c->json) {
+        ctl_print_json(json_pack("{s:O}", "rotations", all));
+        return CTL_EXIT_DONE;
+    }
+    if (!account)
+        return print_list(all);
+    if (json_array_size(all) == 0)
+        return ctl_fail(CTL_EXIT_NO, "%s: its key was never rotated", account);
+    return print_one(json_array_get(all, 0));
+}
+
+static const struct ctl_option start_options[] = {
+    { "--keep-old-key", NULL, "leave the old key on the token", 0, false,
+      false },
+    { "--grace", "SECONDS", "until the old key is destroyed (86400)", 0, false,
+      false },
+    { "--order-drain", "SECONDS", "an order is waited for so long (120)", 0,
+      false, false },
+    { "--settle", "SECONDS", "what was signed has so long to arrive (5)", 0,
+      false, false },
+    { "--cache-time", "SECONDS", "front ends may know the old key so long (15)",
+      0, false, false },
+    CTL_CA_OPTIONS,
+    { 0 },
+};
+
+static const struct ctl_option resume_options[] = {
+    CTL_CA_OPTIONS,
+    { 0 },
+};
+
+const struct ctl_command ctl_rotate_commands[] = {
+    { "rotate start", "NAME", 1, 1, start_options,
+      "give an account a new key, without failing an order", run_start },
+    { "rotate status", "[NAME]", 0, 1, NULL,
+      "which rotations there are, and what is next", run_status },
+    { "rotate resume", "NAME", 1, 1, resume_options,
+      "go on with a rotation from wherever it is", run_resume },
+    { "rotate abort", "NAME", 1, 1, NULL,
+      "keep the old key; possible until the CA is asked to switch", run_abort },
+    { 0 },
+};
