@@ -27,6 +27,7 @@ struct account {
     struct hold hold;          /* requests that wait for it */
     struct open_orders orders;
     unsigned in_flight;   /* signatures that the token was asked for */
+    unsigned new_orders;  /* of these, that begin an order */
     uint64_t released_ms; /* when the last one left; 0: none did */
 };
 

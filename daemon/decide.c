@@ -230,8 +230,10 @@ static int decide_judge(struct decision *d, struct refusal *ret_refusal)
 
 static void decision_free(struct decision *d)
 {
-    if (d->in_flight)
+    if (d->in_flight) {
         d->in.account->in_flight--;
+        d->in.account->new_orders -= d->request->op == ACME_OP_ORDER;
+    }
     acme_request_free(d->request);
     buf_deinit(&d->input);
     buf_deinit(&d->rule);
@@ -377,6 +379,7 @@ static void decide_ask_token(struct decision *d)
 
     d->in_flight = true;
     a->in_flight++;
+    a->new_orders += d->request->op == ACME_OP_ORDER;
     memcpy(d->asked, a->row.acme.thumbprint, sizeof(d->asked));
     if (!a->token) {
         decide_on_token(

@@ -78,7 +78,10 @@ void rotate_open(const struct account *a, struct rotate_open *ret)
     uint64_t drain_ms = (uint64_t)r->row.order_drain_s * 1000;
     uint64_t now_ms = names_now_ms();
 
-    ret->orders = open_orders_count(&a->orders, drain_ms, now_ms);
+    /* What is at the token is as good as begun: a switch would not wait for
+     * the order, only for its signature. */
+    ret->orders =
+        open_orders_count(&a->orders, drain_ms, now_ms) + a->new_orders;
     ret->connections = lacme_connections_of(r->guardian->lacme, a);
     ret->unknown = open_orders_unknown(&a->orders, drain_ms, now_ms);
 }

@@ -612,6 +612,23 @@ static void test_what_is_at_the_token_is_counted(void **state)
     assert_int_equal(f.signature_len, 64);
 }
 
+/* The order will be open when its signature has left. */
+static void test_an_order_at_the_token_is_waited_for(void **state)
+{
+    (void)state;
+    rotate(ROTATION_DRAINING);
+    f.rotation.row.order_drain_s = 60;
+    fakes.hold = true;
+    (void)ask(FETCH_HEADER, "");
+    assert_true(rotate_is_quiet(&f.account));
+    fakes.held_fn(&fakes.answer, fakes.held_userdata);
+    (void)order();
+    assert_false(rotate_is_quiet(&f.account));
+    fakes.held_fn(&fakes.answer, fakes.held_userdata);
+    assert_int_equal(f.account.new_orders, 0);
+    assert_false(rotate_is_quiet(&f.account));
+}
+
 static void test_a_signature_of_a_retired_key_does_not_leave(void **state)
 {
     (void)state;
@@ -661,6 +678,7 @@ int main(void)
         DECIDE_TEST(test_only_new_orders_wait_for_a_quiet_moment),
         DECIDE_TEST(test_what_left_is_noted),
         DECIDE_TEST(test_what_is_at_the_token_is_counted),
+        DECIDE_TEST(test_an_order_at_the_token_is_waited_for),
         DECIDE_TEST(test_a_signature_of_a_retired_key_does_not_leave),
     };
 
