@@ -193,6 +193,11 @@ void rotate_generate(struct account *a, const struct peer *by,
 
 /* ---- destroying it ---- */
 
+static enum rotation_state end_of(const struct key_op *op)
+{
+    return op->state == ROTATION_ABORTING ? ROTATION_ABORTED : ROTATION_DONE;
+}
+
 static void on_destroyed(const struct token_answer *answer, void *userdata)
 {
     struct key_op *op = userdata;
@@ -208,8 +213,7 @@ static void on_destroyed(const struct token_answer *answer, void *userdata)
         end(op, "Busy", NULL);
         return;
     }
-    next.state =
-        op->state == ROTATION_ABORTING ? ROTATION_ABORTED : ROTATION_DONE;
+    next.state = end_of(op);
     commit(op, &next);
 }
 
@@ -225,12 +229,13 @@ static bool is_ours(const struct account *a, const char *label)
            strcmp(name, a->row.acme.name) == 0;
 }
 
-static void keep_old(struct key_op *op, const char *why)
+/* The one that would be destroyed: the old, or after an abort the new. */
+static void keep(struct key_op *op, const char *why)
 {
     struct store_rotation next = op->account->rotation->row;
 
-    next.state = ROTATION_DONE;
-    next.keep_old = true;
+    next.state = end_of(op);
+    next.keep_old = next.keep_old || next.state == ROTATION_DONE;
     next.text = params_borrow(why);
     commit(op, &next);
 }
@@ -246,17 +251,18 @@ void rotate_destroy(struct account *a, const struct peer *by, rotate_done_fn fn,
     if (!op)
         return;
     if (old && x->keep_old) {
-        keep_old(op, "the old key stays on the token");
+        keep(op, "the old key stays on the token");
+        return;
+    }
+    /* Never the key that signs, and none while it is unclear which that is. */
+    if ((!old && x->state != ROTATION_ABORTING) || a->unresolved ||
+        strcmp(label, a->row.key_label) == 0) {
+        end(op, "Busy", NULL);
         return;
     }
     if (!is_ours(a, label)) {
-        keep_old(op, "the old key is not named by us and stays on the token");
-        return;
-    }
-    /* Never the key that signs. */
-    if ((!old && x->state != ROTATION_ABORTING) ||
-        strcmp(label, a->row.key_label) == 0) {
-        end(op, "Busy", NULL);
+        keep(op, old ? "the old key is not named by us and stays on the token"
+                     : "the new key is not named by us and stays on the token");
         return;
     }
     if (!audit_key(op, "destroy", old ? x->old_thumbprint : x->new_thumbprint,

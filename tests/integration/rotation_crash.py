@@ -48,6 +48,27 @@ class Cases(RotationCases):
         a, on_token = self.works()
         expect(a["thumbprint"] == before and len(on_token) == 1, str(on_token))
 
+    def test_a_key_that_is_not_named_by_us_any_more_stays(self):
+        """KeyPrefix= was changed while the rotation was under way."""
+        w = self.w
+        conf = w.etc / "guardian.conf"
+        before = conf.read_text()
+        old = w.account("main")["thumbprint"]
+        self.place("key-generated")
+        w.must("RotationAbort", account="main")
+        w.kill_daemon()
+        conf.write_text(before.replace("[Token lab]",
+                                       "[Token lab]\nKeyPrefix=other"))
+        w.start_daemon()
+        w.resume(code=1, says=["aborted", "not named by us"])
+        expect(w.account("main")["thumbprint"] == old, "the old key goes on")
+        w.kill_daemon()
+        self.in_registry("update rotation set state = 'aborting'")
+        conf.write_text(before)
+        w.start_daemon()
+        w.resume(code=1, says="aborted")
+        self.works()
+
     def test_a_key_that_nobody_heard_of_is_taken_up(self):
         """The token made it; the daemon ended before the registry knew."""
         w = self.w

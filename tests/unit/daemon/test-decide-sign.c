@@ -629,6 +629,31 @@ static void test_an_order_at_the_token_is_waited_for(void **state)
     assert_false(rotate_is_quiet(&f.account));
 }
 
+static void on_destroyed(const char *error, const struct token_answer *answer,
+                         void *userdata)
+{
+    (void)answer;
+    *(const char **)userdata = error;
+}
+
+/* Key and registry do not agree: the timer must not go on either. */
+static void test_nothing_is_destroyed_while_a_key_is_unclear(void **state)
+{
+    char why[] = "its key is not on the token", old[] = "old";
+    const char *error = NULL;
+
+    (void)state;
+    rotate(ROTATION_CLEANED);
+    f.rotation.row.old_label = old;
+    f.account.unresolved = why;
+    rotate_destroy(&f.account, NULL, on_destroyed, &error);
+    f.account.unresolved = NULL;
+    assert_string_equal(error, "Busy");
+    assert_int_equal(fakes.asked, 0);
+    assert_false(f.rotation.busy);
+    assert_int_equal(f.rotation.row.state, ROTATION_CLEANED);
+}
+
 static void test_a_signature_of_a_retired_key_does_not_leave(void **state)
 {
     (void)state;
@@ -679,6 +704,7 @@ int main(void)
         DECIDE_TEST(test_what_left_is_noted),
         DECIDE_TEST(test_what_is_at_the_token_is_counted),
         DECIDE_TEST(test_an_order_at_the_token_is_waited_for),
+        DECIDE_TEST(test_nothing_is_destroyed_while_a_key_is_unclear),
         DECIDE_TEST(test_a_signature_of_a_retired_key_does_not_leave),
     };
 
