@@ -50,8 +50,14 @@ static bool is_definite(const struct rotation_answer *a)
            !is_problem(a, "badNonce") && !is_rate_limit(a);
 }
 
+/* It is shown as JSON for as long as the row is there: nothing in it may be no
+ * UTF-8, such as half of a character that was cut. */
 static void put_reason(struct hearing *h, const char *reason)
 {
+    for (char *c = h->out->text; *c; c++) {
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+    }
     h->out->row.reason = params_borrow(reason); /* only copied from */
     h->out->row.text = h->out->text;
 }

@@ -135,6 +135,22 @@ static void test_every_state_says_what_is_next(void **state)
     }
 }
 
+/* The row's text is shown as JSON ever after. */
+static void test_a_text_is_never_half_a_character(void **state)
+{
+    struct rotation_answer a = ERROR(403, "unauthorized");
+    char detail[200] = "x";
+
+    (void)state;
+    for (size_t i = 1; i + 2 < sizeof(detail); i += 2)
+        memcpy(detail + i, "\xc3\xa9", 3);
+    a.detail = detail;
+    (void)hear(ROTATION_ASK_KEY_CHANGE, a);
+    assert_non_null(strstr(f.step.text, "unauthorized: x??"));
+    for (const char *c = f.step.text; *c; c++)
+        assert_in_range(*c, ' ', '~');
+}
+
 static void test_it_is_aborted_until_the_request_is_out(void **state)
 {
     (void)state;
@@ -530,6 +546,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROTATION_TEST(test_the_arrows),
         ROTATION_TEST(test_every_state_says_what_is_next),
+        ROTATION_TEST(test_a_text_is_never_half_a_character),
         ROTATION_TEST(test_it_is_aborted_until_the_request_is_out),
         ROTATION_TEST(test_the_request_waits_for_what_was_signed),
         ROTATION_TEST(test_only_200_is_a_switch),
