@@ -263,32 +263,33 @@ static int run_start(struct ctl_context *c)
     return r ? r : resume(&v);
 }
 
+static int open_known(struct ctl_context *c, struct ctl_conversation *v)
+{
+    int r = ctl_conversation_open(c, c->operands[0], v);
+
+    if (r || ctl_conversation_known(v))
+        return r;
+    return ctl_fail(CTL_EXIT_NO,
+                    "%s: never registered, so there is no rotation",
+                    v->account);
+}
+
 static int run_resume(struct ctl_context *c)
 {
     CLEANUP_CTL_CONVERSATION struct ctl_conversation v = { 0 };
-    int r;
+    int r = open_known(c, &v);
 
-    r = ctl_conversation_open(c, c->operands[0], &v);
-    if (r)
-        return r;
-    if (!ctl_conversation_known(&v))
-        return ctl_fail(CTL_EXIT_NO,
-                        "%s: never registered, so there is no "
-                        "rotation",
-                        v.account);
-    return resume(&v);
+    return r ? r : resume(&v);
 }
 
-/* What is left to do needs no CA. */
+/* The new key is destroyed only when the CA has taken the old one. */
 static int run_abort(struct ctl_context *c)
 {
-    CLEANUP_CTL_CONVERSATION struct ctl_conversation v = { .context = c,
-                                                           .account =
-                                                               c->operands[0] };
+    CLEANUP_CTL_CONVERSATION struct ctl_conversation v = { 0 };
     CLEANUP_CTL_JSON json_t *rotation = NULL;
     int r;
 
-    r = ctl_daemon_open(c, CTL_SOCKET_ADMIN, &v.daemon);
+    r = open_known(c, &v);
     if (r == 0)
         r = ctl_daemon_call(&v.daemon, "RotationAbort",
                             json_pack("{s:s}", "account", v.account), NULL);
@@ -297,8 +298,9 @@ static int run_abort(struct ctl_context *c)
     if (r)
         return r;
     r = finish(c, rotation);
-    return r == CTL_EXIT_NO && is_state(rotation, "aborted") ? CTL_EXIT_DONE
-                                                             : r;
+    if (r && r != CTL_EXIT_NO)
+        return r;
+    return is_state(rotation, "aborted") ? CTL_EXIT_DONE : CTL_EXIT_NO;
 }
 
 static int add_page(json_t *items, void *userdata)
@@ -375,7 +377,7 @@ const struct ctl_command ctl_rotate_commands[] = {
       "which rotations there are, and what is next", run_status },
     { "rotate resume", "NAME", 1, 1, resume_options,
       "go on with a rotation from wherever it is", run_resume },
-    { "rotate abort", "NAME", 1, 1, NULL,
+    { "rotate abort", "NAME", 1, 1, resume_options,
       "keep the old key; possible until the CA is asked to switch", run_abort },
     { 0 },
 };

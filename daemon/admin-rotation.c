@@ -366,7 +366,12 @@ static void step(struct guardian *g, struct varlink_call *call,
             admin_reply_rotation(call, a);
         return;
     case ROTATION_ABORTING:
-        ask_token(g, call, a, rotate_destroy);
+        if (!x->new_jwk)
+            ask_token(g, call, a, rotate_find);
+        else if (rotation_due(a, &wait) == ROTATION_ASK_NONE && wait == 0)
+            ask_token(g, call, a, rotate_destroy);
+        else
+            admin_reply_rotation(call, a);
         return;
     case ROTATION_SWITCHED:
         if (rotation_due(a, &wait) == ROTATION_ASK_NONE && wait == 0)

@@ -3,7 +3,8 @@
 /*
  * A rotation's keys on the token. The new one is made once and taken up again
  * if a crash came between the token and the registry. A key is destroyed only
- * in the two states in which the CA is known not to have it.
+ * in the two states in which the CA is known not to have it; in aborting, only
+ * after the CA took the old one.
  */
 #include <errno.h>
 #include <string.h>
@@ -122,7 +123,14 @@ static void take_key(struct key_op *op, struct token_key *key)
     struct jwk jwk;
 
     key->label[sizeof(key->label) - 1] = '\0';
+    /* What is to be destroyed need not be fit. */
     wrong = judge_key(a, key, &jwk);
+    if (op->state == ROTATION_ABORTING)
+        wrong = key->spki_len > sizeof(key->spki) ||
+                        jwk_from_spki(
+                            (struct bytes){ key->spki, key->spki_len }, &jwk)
+                    ? "the token gave no public key"
+                    : NULL;
     if (wrong) {
         end_text(op, wrong);
         return;
@@ -136,11 +144,20 @@ static void take_key(struct key_op *op, struct token_key *key)
         end(op, "AuditUnavailable", NULL);
         return;
     }
-    next.state = ROTATION_KEY_GENERATED;
+    if (op->state == ROTATION_PLANNED)
+        next.state = ROTATION_KEY_GENERATED;
     next.new_jwk = params_borrow(buf_str(&text));
     next.new_thumbprint = thumbprint;
     next.new_attrs = key->attrs;
     next.new_attrs_known = key->attrs_known;
+    commit(op, &next);
+}
+
+static void none_was_made(struct key_op *op)
+{
+    struct store_rotation next = op->account->rotation->row;
+
+    next.state = ROTATION_ABORTED;
     commit(op, &next);
 }
 
@@ -156,6 +173,11 @@ static void on_key(const struct token_answer *answer, void *userdata)
                        .op = TOKEN_OP_FIND,
                        .label = op->account->rotation->row.new_label },
                    on_key, op);
+        return;
+    }
+    if (answer->r == 0 && answer->result == TOKEN_S_NO_KEY &&
+        op->state == ROTATION_ABORTING) {
+        none_was_made(op);
         return;
     }
     if (!token_answer_ok(answer)) {
@@ -188,6 +210,20 @@ void rotate_generate(struct account *a, const struct peer *by,
                                     .rsa_bits = old->type == JWK_TYPE_RSA
                                                     ? (unsigned)old->n_len * 8
                                                     : 0 },
+               on_key, op);
+}
+
+void rotate_find(struct account *a, const struct peer *by, rotate_done_fn fn,
+                 void *userdata)
+{
+    struct key_op *op = begin(a, by, fn, userdata);
+
+    if (!op)
+        return;
+    op->finding = true;
+    token_send(a->token,
+               &(struct token_ask){ .op = TOKEN_OP_FIND,
+                                    .label = a->rotation->row.new_label },
                on_key, op);
 }
 
@@ -255,8 +291,9 @@ void rotate_destroy(struct account *a, const struct peer *by, rotate_done_fn fn,
         return;
     }
     /* Never the key that signs, and none while it is unclear which that is. */
-    if ((!old && x->state != ROTATION_ABORTING) || a->unresolved ||
-        strcmp(label, a->row.key_label) == 0) {
+    if ((!old && (x->state != ROTATION_ABORTING ||
+                  a->rotation->run.old_key != ROTATION_YES)) ||
+        a->unresolved || strcmp(label, a->row.key_label) == 0) {
         end(op, "Busy", NULL);
         return;
     }

@@ -94,6 +94,9 @@ typedef void (*rotate_done_fn)(const char *error,
 /* planned -> key-generated */
 void rotate_generate(struct account *a, const struct peer *by,
                      rotate_done_fn fn, void *userdata);
+/* aborting -> aborted, if none was made; else its public key is known then. */
+void rotate_find(struct account *a, const struct peer *by, rotate_done_fn fn,
+                 void *userdata);
 /* aborting -> aborted: the new key. cleaned -> done: the old one. */
 void rotate_destroy(struct account *a, const struct peer *by, rotate_done_fn fn,
                     void *userdata);

@@ -313,6 +313,25 @@ static void hear_unresolved(struct hearing *h)
     }
 }
 
+/* ---- aborting ---- */
+
+/* Whatever the registry says: it may be a copy from before a switch. */
+static void hear_aborting(struct hearing *h)
+{
+    enum rotation_word word = word_of(h);
+
+    if (word == ROTATION_UNKNOWN) {
+        again(h, AGAIN_MS);
+    } else if (word == ROTATION_YES) {
+        h->out->run.old_key = word;
+    } else {
+        put_text(h, "old-key-refused", "the CA does not take the old key");
+        if (!h->out->row.request_nonce)
+            h->out->row.spent = true; /* there is none to spend */
+        go(h, ROTATION_UNRESOLVED);
+    }
+}
+
 /* ---- switched ---- */
 
 static void hear_confirm(struct hearing *h)
@@ -364,6 +383,8 @@ int rotation_hear(const struct store_rotation *x,
         hear_refused(&h);
     else if (x->state == ROTATION_UNRESOLVED)
         hear_unresolved(&h);
+    else if (x->state == ROTATION_ABORTING)
+        hear_aborting(&h);
     else
         hear_confirm(&h);
     return 0;

@@ -59,7 +59,8 @@ bool rotation_may_go(enum rotation_state from, enum rotation_state to)
             TO(SWITCHED) | TO(SWITCH_REFUSED) | TO(ACCOUNT_LOST),
         /* The CA may have been wrong: it is asked again. */
         [ROTATION_ACCOUNT_LOST] = TO(UNRESOLVED),
-        [ROTATION_ABORTING] = TO(ABORTED),
+        /* The CA has the new key: of a copy of the registry, say. */
+        [ROTATION_ABORTING] = TO(ABORTED) | TO(UNRESOLVED),
         [ROTATION_SWITCHED] = TO(CLEANED),
         [ROTATION_CLEANED] = TO(DONE),
     };
@@ -87,8 +88,9 @@ struct rotation_next rotation_next(const struct store_rotation *x)
                                "after the grace the old key is destroyed on "
                                "the token" },
         [ROTATION_DONE] = { "nobody", "the rotation is over" },
-        [ROTATION_ABORTING] = { "ops", "the new key is destroyed on the "
-                                       "token" },
+        [ROTATION_ABORTING] = { "ops",
+                                "when the CA has taken the old key, the new "
+                                "one is destroyed on the token" },
         [ROTATION_ABORTED] = { "nobody",
                                "the old key goes on; another rotation may be "
                                "started" },
@@ -147,6 +149,9 @@ static enum rotation_ask question(const struct store_rotation *x,
         return question_unresolved(x, run);
     if (x->state == ROTATION_SWITCHED && x->confirmed_s == 0)
         return ROTATION_ASK_CONFIRM;
+    if (x->state == ROTATION_ABORTING && x->new_jwk &&
+        run->old_key != ROTATION_YES)
+        return ROTATION_ASK_OLD_KEY;
     if (x->state != ROTATION_SWITCHING)
         return ROTATION_ASK_NONE;
     if (x->sent_s == 0)

@@ -16,6 +16,9 @@
  *                                              |            |
  *                                              '-> unresolved -> account-lost
  *
+ * From aborting, too, if the CA does not take the old key: this registry may be
+ * a copy from before the switch.
+ *
  * Between key-generated and draining lie records-published and
  * records-verified, for accounts with key-bound records: those are not rotated
  * yet. An account whose records name its URL has nothing to publish.

@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 
+from https_peer import Answer
 from lab import expect, wait_for
 from rotation_lab import NAME, RotationCases, Signing, run
 
@@ -151,14 +152,16 @@ class Cases(RotationCases):
         for state in ("planned", "key-generated", "draining", "switching"):
             before = w.account("main")["thumbprint"]
             self.place(state)
-            w.ctl("rotate", "abort", "main", says="aborted")
+            w.ctl("rotate", "abort", "main", *w.ca, says="aborted")
             a, on_token = self.works()
             expect(a["thumbprint"] == before and len(on_token) == 1,
                    f"{state}: {on_token}")
         self.place("switching", told="lost")
-        w.ctl("rotate", "abort", "main", code=1, says="may have the new key")
+        w.ctl("rotate", "abort", "main", *w.ca, code=1,
+              says="may have the new key")
         w.resume(says="done")
-        w.ctl("rotate", "abort", "main", code=1, says="over")
+        w.ctl("rotate", "abort", "main", *w.ca, code=1,
+              says="over")
 
     def test_a_registry_from_before_signs_nothing(self):
         """A raw old copy: the retired key is still on the token."""
@@ -186,6 +189,43 @@ class Cases(RotationCases):
         w.start_daemon()
         self.works()
 
+    def test_a_copy_from_before_the_switch_is_not_aborted(self):
+        """The CA has the new key: whatever the registry says, it stays."""
+        w = self.w
+        registry = self.lab.dir / "state/registry.db"
+        for state in ("planned", "key-generated", "draining"):
+            self.place(state, keepOldKey=True)
+            w.kill_daemon()
+            before = {f: f.read_bytes() for f in
+                      registry.parent.glob("registry.db*")}
+            w.start_daemon()
+            w.resume(says="done")
+            new = w.account("main")["thumbprint"]
+            w.kill_daemon()
+            for f in registry.parent.glob("registry.db*"):
+                f.write_bytes(before.get(f, b""))
+            w.start_daemon()
+            a = w.account("main")
+            expect(a["status"] == "valid" and a["thumbprint"] != new, str(a))
+            w.ctl("rotate", "abort", "main", *w.ca, code=1,
+                  says=["unresolved", "switched", "done"])
+            expect(self.works()[0]["thumbprint"] == new, state)
+        self.issues()
+
+    def test_an_abort_waits_for_the_ca(self):
+        w = self.w
+        self.place("draining")
+        _, on_token = self.works()
+        self.ca.on_any = lambda request: Answer(503, b"")
+        ctl = w.start_ctl("rotate", "abort", "main", *w.ca)
+        wait_for("aborting", lambda: w.state() == "aborting")
+        time.sleep(2)
+        expect(w.state() == "aborting" and w.keys_on_token().items() >=
+               on_token.items(), f"{w.rotation()} {on_token}")
+        self.ca.on_any = None
+        expect(ctl.wait(60) == 0, ctl.stdout.read())
+        expect(len(self.works()[1]) == len(on_token) - 1, "destroyed")
+
     def test_what_was_not_asked_is_not_heard(self):
         w = self.w
         self.place("draining")
@@ -199,7 +239,7 @@ class Cases(RotationCases):
                                          ask=ask, nonce="abc")
             expect(error and error.endswith("WrongState"), f"{error} {answer}")
         expect(w.state() == "draining", w.state())
-        w.ctl("rotate", "abort", "main")
+        w.ctl("rotate", "abort", "main", *w.ca)
 
 
 if __name__ == "__main__":

@@ -85,6 +85,7 @@ static void test_the_arrows(void **state)
         "switched cleaned",
         "cleaned done",
         "aborting aborted",
+        "aborting unresolved",
         "switch-refused aborting",
         "unresolved switched",
         "unresolved switch-refused",
@@ -482,6 +483,41 @@ static void test_a_late_answer_counts_if_it_is_a_yes(void **state)
     assert_string_equal(hear(ROTATION_ASK_KEY_CHANGE, STATUS(200)), "unasked");
 }
 
+static void abort_it(void)
+{
+    static char jwk[] = "{}";
+
+    (void)setup(NULL);
+    f.row.state = ROTATION_ABORTING;
+    f.row.sent_s = 0;
+    f.row.new_jwk = jwk;
+}
+
+static void test_an_abort_asks_for_the_old_key_first(void **state)
+{
+    (void)state;
+    abort_it();
+    assert_string_equal(asked(), "try-old-key");
+    assert_string_equal(hear(ROTATION_ASK_OLD_KEY, NOTHING), "aborting");
+    assert_string_equal(hear(ROTATION_ASK_OLD_KEY, STATUS(502)), "aborting");
+    assert_true(f.run.not_before_ms > f.now.ms);
+    assert_string_equal(asked(), "try-old-key");
+    assert_string_equal(hear(ROTATION_ASK_OLD_KEY, OPENS), "aborting");
+    assert_string_equal(asked(), "none");
+    assert_int_equal(f.run.old_key, ROTATION_YES);
+}
+
+/* The registry is a copy from before the CA switched. */
+static void test_an_abort_after_a_switch_finds_the_new_key(void **state)
+{
+    (void)state;
+    abort_it();
+    assert_string_equal(hear(ROTATION_ASK_OLD_KEY, NO_KEY), "unresolved");
+    assert_string_equal(f.row.reason, "old-key-refused");
+    assert_string_equal(asked(), "find-new-key"); /* no nonce is known */
+    assert_string_equal(ask_round(AT(OURS), OPENS, NO_KEY), "switched");
+}
+
 static void test_the_new_key_is_confirmed_over_the_cache_time(void **state)
 {
     uint64_t begin = f.now.ms;
@@ -565,6 +601,8 @@ int main(void)
         ROTATION_TEST(test_neither_key_is_a_lost_account),
         ROTATION_TEST(test_a_key_opens_only_a_valid_account_with_itself),
         ROTATION_TEST(test_a_late_answer_counts_if_it_is_a_yes),
+        ROTATION_TEST(test_an_abort_asks_for_the_old_key_first),
+        ROTATION_TEST(test_an_abort_after_a_switch_finds_the_new_key),
         ROTATION_TEST(test_the_new_key_is_confirmed_over_the_cache_time),
         ROTATION_TEST(test_what_was_not_asked_is_not_heard),
         ROTATION_TEST(test_names),
