@@ -31,6 +31,8 @@ static uint64_t wait_ms(const struct account *a)
 
     if (r->busy)
         return BUSY_POLL_MS;
+    if (rotate_is_carried(r))
+        return BUSY_POLL_MS;
     if (r->row.state == ROTATION_CLEANED)
         return grace_left_ms(&r->row);
     if (r->row.state == ROTATION_SWITCHING && r->row.sent_s == 0)
@@ -83,6 +85,9 @@ json_t *admin_rotation_json(const struct account *a)
     uint64_t wait = 0;
     enum rotation_ask ask = rotation_due(a, &wait);
 
+    if (rotate_is_carried(r))
+        next.text = "signing is held; whoever asked the CA to switch is waited "
+                    "for";
     if (x->state == ROTATION_DRAINING)
         rotate_open(a, &open);
     return json_pack(

@@ -119,8 +119,13 @@ static int compose_first(struct signing *s)
 
 static int keep_request(struct signing *s, const char *signature)
 {
-    struct store_rotation next = s->account->rotation->row;
+    struct rotation *r = s->account->rotation;
+    struct store_rotation next = r->row;
+    struct courier *courier = courier_of(s->call);
+    int e;
 
+    if (!courier)
+        return -ENOMEM;
     next.request_url = s->url;
     next.request_nonce = s->nonce;
     next.request_protected = params_borrow(buf_str(&s->head));
@@ -129,8 +134,15 @@ static int keep_request(struct signing *s, const char *signature)
     next.sent_s = time(NULL);
     next.spent = false;
     next.tries++;
-    return rotate_commit(s->guardian, s->account, &next, NULL,
-                         varlink_call_peer(s->call));
+    e = rotate_commit(s->guardian, s->account, &next, NULL,
+                      varlink_call_peer(s->call));
+    if (e) {
+        courier_unref(courier);
+        return e;
+    }
+    courier_unref(r->courier);
+    r->courier = courier;
+    return 0;
 }
 
 static void give_out(struct signing *s, struct bytes raw)

@@ -351,7 +351,11 @@ static void step(struct guardian *g, struct varlink_call *call,
         drain(g, call, a);
         return;
     case ROTATION_SWITCHING:
-        if (x->sent_s && !x->reason)
+        if (rotate_is_carried(a->rotation))
+            admin_error_state(call, rotation_state_name(x->state),
+                              "somebody else has asked the CA to switch and "
+                              "waits for its answer");
+        else if (x->sent_s && !x->reason)
             lost(g, call, a);
         else
             admin_reply_rotation(call, a);

@@ -22,6 +22,12 @@ bool rotate_is_active(const struct account *a)
     return a->rotation && !rotation_is_over(a->rotation->row.state);
 }
 
+bool rotate_is_carried(const struct rotation *r)
+{
+    return r->row.state == ROTATION_SWITCHING && r->row.sent_s &&
+           !r->row.reason && courier_is_there(r->courier);
+}
+
 enum rotate_gate rotate_gate(const struct account *a)
 {
     const struct rotation *r = a->rotation;
@@ -222,6 +228,7 @@ static void rotation_free(struct rotation *r)
     if (!r)
         return;
     sd_event_source_disable_unref(r->timer);
+    courier_unref(r->courier);
     store_rotation_deinit(&r->row);
     free(r);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/accounts.h"
+#include "daemon/courier.h"
 #include "daemon/hold.h"
 #include "daemon/rotation.h"
 
@@ -24,6 +25,7 @@ struct rotation {
     uint64_t quiet_ms; /* draining: since when a quiet moment is waited for */
     bool orders_held;  /* draining: new orders wait for it */
     bool busy;         /* the token is asked for this */
+    struct courier *courier; /* switching: has the request; may be NULL */
 };
 
 /* draining: so long without orders being held; then so long with that. */
@@ -42,6 +44,10 @@ enum rotate_gate rotate_gate(const struct account *a);
 /* rotate_word() - the account's state while the gate is closed or held, for
  * AccountNotReady: "switching", "unresolved", ... NULL: the gate is open. */
 const char *rotate_word(const struct account *a);
+
+/* rotate_is_carried() - the CA's answer may still come from who has the
+ * request. */
+bool rotate_is_carried(const struct rotation *r);
 
 /* rotate_is_active() - there is one that is not over. */
 bool rotate_is_active(const struct account *a);

@@ -13,8 +13,8 @@ from acme_client import csr, unb64
 from daemon import verify
 from https_peer import Answer
 from lab import Varlink, b64url, expect, thumbprint, wait_for
-from rotation_lab import (KEY_CHANGE, NAME, Cut, Issuing, RotationCases,
-                          Signing, inner_of, run)
+from rotation_lab import (KEY_CHANGE, NAME, QUICK, Cut, Issuing,
+                          RotationCases, Signing, inner_of, run)
 
 
 class Cases(RotationCases):
@@ -313,6 +313,28 @@ class Cases(RotationCases):
 
     def test_a_nonce_that_is_never_good_ends_it(self):
         self.refuse(Answer.problem(400, "badNonce", "another"), "bad-nonce")
+
+    def test_a_second_driver_is_told_of_the_first(self):
+        w = self.w
+        begun, go_on = threading.Event(), threading.Event()
+
+        def slowly(forward):
+            begun.set()
+            go_on.wait(30)
+            return forward()
+
+        self.ca.on_key_change = slowly
+        first = w.start_ctl("rotate", "start", "main", *QUICK, *w.ca)
+        expect(begun.wait(30), "keyChange")
+        w.resume(code=1, says="somebody else has asked the CA")
+        row = w.rotation()
+        expect(row["state"] == "switching" and "waited for" in row["next"],
+               str(row))
+        go_on.set()
+        out = first.communicate(timeout=60)[0]
+        self.ca.on_key_change = None
+        expect(first.returncode == 0 and "unresolved" not in out, out)
+        self.works()
 
     def test_an_answer_that_is_lost_after_the_switch(self):
         for answer in (Cut(), Answer(502, b"<html>"),
