@@ -142,7 +142,7 @@ class Cases(RotationCases):
         begin = time.monotonic()
         error, answer = c.sign(self.url, c.nonce, "")
         took = time.monotonic() - begin
-        expect(error is None and 50 < took < 62, f"{error} {answer} {took} s")
+        expect(error is None and 50 < took < 90, f"{error} {answer} {took} s")
         w.resume(says="done")
 
     # What must not be.
