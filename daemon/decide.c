@@ -232,7 +232,7 @@ static void decision_free(struct decision *d)
 {
     if (d->in_flight) {
         d->in.account->in_flight--;
-        d->in.account->new_orders -= d->request->op == ACME_OP_ORDER;
+        d->in.account->new_orders -= d->new_order;
     }
     acme_request_free(d->request);
     buf_deinit(&d->input);
@@ -379,7 +379,8 @@ static void decide_ask_token(struct decision *d)
 
     d->in_flight = true;
     a->in_flight++;
-    a->new_orders += d->request->op == ACME_OP_ORDER;
+    d->new_order = d->request->op == ACME_OP_ORDER;
+    a->new_orders += d->new_order;
     memcpy(d->asked, a->row.acme.thumbprint, sizeof(d->asked));
     if (!a->token) {
         decide_on_token(

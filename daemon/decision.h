@@ -21,6 +21,7 @@ struct decision {
     struct buf head, payload; /* while it is held: the base64url parts */
     uint64_t wait_until_ms;   /* and how long at most */
     bool in_flight;           /* counted in its account */
+    bool new_order;           /* there, too, while in flight */
     uint8_t input_sha256[32];
     uint8_t payload_sha256[32];
     uint8_t signature[TOKEN_SIGNATURE_MAX];
