@@ -97,21 +97,6 @@ void admin_reply_account(struct varlink_call *call, const struct account *a)
                        json_pack("{s:o}", "account", admin_account_json(a)));
 }
 
-static int list_one(struct page *p, const struct account *a)
-{
-    CLEANUP_JSON json_t *json = NULL;
-    CLEANUP_FREE char *text = NULL;
-    int r;
-
-    r = page_item(p);
-    if (r)
-        return r;
-    json = admin_account_json(a);
-    text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    r = text ? buf_append_str(&p->b, text) : -ENOMEM;
-    return r ? r : page_item_end(p);
-}
-
 ADMIN_METHOD(admin_on_account_list)
 {
     CLEANUP_PAGE struct page p = { 0 };
@@ -134,7 +119,7 @@ ADMIN_METHOD(admin_on_account_list)
 
         if (strcmp(a->row.acme.name, after) <= 0)
             continue;
-        r = list_one(&p, a);
+        r = page_item_json(&p, admin_account_json(a));
         if (r == 0)
             last = a->row.acme.name;
     }

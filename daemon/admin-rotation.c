@@ -184,21 +184,6 @@ ADMIN_METHOD(admin_on_rotation_start)
 
 /* ---- status ---- */
 
-static int list_one(struct page *p, const struct account *a)
-{
-    CLEANUP_JSON json_t *json = NULL;
-    CLEANUP_FREE char *text = NULL;
-    int r;
-
-    r = page_item(p);
-    if (r)
-        return r;
-    json = admin_rotation_json(a);
-    text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    r = text ? buf_append_str(&p->b, text) : -ENOMEM;
-    return r ? r : page_item_end(p);
-}
-
 ADMIN_METHOD(admin_on_rotation_status)
 {
     CLEANUP_PAGE struct page p = { 0 };
@@ -226,7 +211,7 @@ ADMIN_METHOD(admin_on_rotation_status)
         if (!a->rotation || (name && strcmp(a->row.acme.name, name) != 0) ||
             strcmp(a->row.acme.name, after) <= 0)
             continue;
-        r = list_one(&p, a);
+        r = page_item_json(&p, admin_rotation_json(a));
         if (r == 0)
             last = a->row.acme.name;
     }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/page.h"
 
+#include <errno.h>
+
 void page_deinit(struct page *p)
 {
     buf_deinit(&p->b);
@@ -36,6 +38,17 @@ int page_item_end(struct page *p)
     }
     p->n++;
     return 0;
+}
+
+int page_item_json(struct page *p, json_t *item)
+{
+    CLEANUP_FREE char *text = item ? json_dumps(item, JSON_COMPACT) : NULL;
+    int r = page_item(p);
+
+    json_decref(item);
+    if (r == 0)
+        r = text ? buf_append_str(&p->b, text) : -ENOMEM;
+    return r ? r : page_item_end(p);
 }
 
 int page_end(struct page *p, const char *last)

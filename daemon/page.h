@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <jansson.h>
+
 #include "base/bytes.h"
 
 struct varlink_call;
@@ -34,6 +36,10 @@ int page_begin(struct page *p, const char *name, int64_t limit) MUST_CHECK;
 int page_item(struct page *p) MUST_CHECK;
 int page_item_end(struct page *p) MUST_CHECK;
 #define PAGE_E_FULL 1
+
+/* page_item_json() - both, for an item whose speed does not matter; takes the
+ * reference over, NULL is out of memory. */
+int page_item_json(struct page *p, json_t *item) MUST_CHECK;
 
 /* page_end() - @last: key of the last item that is on the page. */
 int page_end(struct page *p, const char *last) MUST_CHECK;
