@@ -138,8 +138,10 @@ def give_apt(tree, suite):
 
 def bootstrap(tree, suite, packages):
     env = host_environment()
-    quiet(["debootstrap", "--variant=minbase", suite, tree, host_mirror()],
-          env=env)
+    # Each release's script is sid's; an older debootstrap lacks later names.
+    known = pathlib.Path("/usr/share/debootstrap/scripts") / suite
+    quiet(["debootstrap", "--variant=minbase", suite, tree, host_mirror(),
+           *([] if known.exists() else [known.with_name("sid")])], env=env)
     give_apt(tree, suite)
     no_start = tree / "usr/sbin/policy-rc.d"
     no_start.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
