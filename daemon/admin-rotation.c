@@ -121,6 +121,7 @@ static int start(struct guardian *g, struct varlink_call *call,
 {
     CLEANUP_BUF struct buf label = { 0 };
     CLEANUP_BUF struct buf jwk = { 0 };
+    const struct jwk *old = &a->row.acme.jwk;
     struct store_rotation x = *wishes;
     char by[24];
     int r;
@@ -130,10 +131,14 @@ static int start(struct guardian *g, struct varlink_call *call,
                      store_instance(g->store), a->row.acme.name,
                      a->row.generation + 1, &label);
     if (r == 0)
-        r = jwk_format(&a->row.acme.jwk, &jwk);
+        r = jwk_format(old, &jwk);
     if (r)
         return r;
     x.state = ROTATION_PLANNED;
+    x.kind = ROTATION_KIND_PLANNED;
+    x.old_token = x.new_token = a->row.token;
+    x.new_alg = params_borrow(jws_alg_name(jwk_alg(old)));
+    x.new_rsa_bits = old->type == JWK_TYPE_RSA ? (unsigned)old->n_len * 8 : 0;
     x.account = a->row.acme.name;
     x.by = by;
     x.started_s = time(NULL);
@@ -374,6 +379,8 @@ static void step(struct guardian *g, struct varlink_call *call,
         else
             admin_reply_rotation(call, a);
         return;
+    case ROTATION_RECORDS_PUBLISHED:
+    case ROTATION_RECORDS_VERIFIED:
     case ROTATION_UNRESOLVED:
     case ROTATION_DONE:
     case ROTATION_ABORTED:

@@ -198,19 +198,18 @@ static void on_key(const struct token_answer *answer, void *userdata)
 void rotate_generate(struct account *a, const struct peer *by,
                      rotate_done_fn fn, void *userdata)
 {
-    const struct jwk *old = &a->row.acme.jwk;
+    const struct store_rotation *x = &a->rotation->row;
     struct key_op *op = begin(a, by, fn, userdata);
 
     if (!op)
         return;
-    token_send(a->token,
-               &(struct token_ask){ .op = TOKEN_OP_GENERATE,
-                                    .label = a->rotation->row.new_label,
-                                    .alg = jwk_alg(old),
-                                    .rsa_bits = old->type == JWK_TYPE_RSA
-                                                    ? (unsigned)old->n_len * 8
-                                                    : 0 },
-               on_key, op);
+    token_send(
+        a->token,
+        &(struct token_ask){ .op = TOKEN_OP_GENERATE,
+                             .label = x->new_label,
+                             .alg = jws_alg_parse(bytes_from_str(x->new_alg)),
+                             .rsa_bits = x->new_rsa_bits },
+        on_key, op);
 }
 
 void rotate_find(struct account *a, const struct peer *by, rotate_done_fn fn,

@@ -43,6 +43,8 @@ enum rotate_gate rotate_gate(const struct account *a)
         return r->row.confirmed_s ? ROTATE_OPEN : ROTATE_HELD;
     case ROTATION_PLANNED:
     case ROTATION_KEY_GENERATED:
+    case ROTATION_RECORDS_PUBLISHED:
+    case ROTATION_RECORDS_VERIFIED:
     case ROTATION_CLEANED:
     case ROTATION_DONE:
     case ROTATION_ABORTING:

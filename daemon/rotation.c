@@ -77,6 +77,13 @@ struct rotation_next rotation_next(const struct store_rotation *x)
         [ROTATION_KEY_GENERATED] = { "ops",
                                      "no record has to be published; orders "
                                      "are let finish" },
+        [ROTATION_RECORDS_PUBLISHED] = { "ops",
+                                         "when every server has the records of "
+                                         "the new key, they count as "
+                                         "verified" },
+        [ROTATION_RECORDS_VERIFIED] = { "ops",
+                                        "when no cache lacks the records of "
+                                        "the new key, orders are let finish" },
         [ROTATION_DRAINING] = { "ops",
                                 "when no order is open, the CA is asked to "
                                 "switch to the new key" },

@@ -12,40 +12,43 @@
 #define MEMBER(m) offsetof(struct store_rotation, m)
 
 static const size_t texts[] = {
-    MEMBER(account),
-    MEMBER(by),
-    MEMBER(old_label),
-    MEMBER(old_jwk),
-    MEMBER(old_thumbprint),
-    MEMBER(new_label),
-    MEMBER(new_jwk),
-    MEMBER(new_thumbprint),
-    MEMBER(request_url),
-    MEMBER(request_nonce),
-    MEMBER(request_protected),
-    MEMBER(request_payload),
-    MEMBER(request_signature),
-    MEMBER(reason),
-    MEMBER(text),
+    MEMBER(account),         MEMBER(by),
+    MEMBER(old_token),       MEMBER(new_token),
+    MEMBER(old_label),       MEMBER(old_jwk),
+    MEMBER(old_thumbprint),  MEMBER(new_label),
+    MEMBER(new_alg),         MEMBER(new_jwk),
+    MEMBER(new_thumbprint),  MEMBER(request_url),
+    MEMBER(request_nonce),   MEMBER(request_protected),
+    MEMBER(request_payload), MEMBER(request_signature),
+    MEMBER(reason),          MEMBER(text),
 };
 
 /* The texts above, in their order, then the rest. */
 #define COLUMNS                                                                \
-    "account, by, old_label, old_jwk, old_thumbprint, new_label, new_jwk,"     \
-    " new_thumbprint, request_url, request_nonce, request_protected,"          \
-    " request_payload, request_signature, reason, text, state, started_s,"     \
-    " since_s, keep_old, grace_s, order_drain_s, settle_s, cache_s,"           \
-    " old_generation, new_generation, new_attrs, new_attrs_known, sent_s,"     \
-    " tries, spent, confirmed_s"
+    "account, by, old_token, new_token, old_label, old_jwk,"                   \
+    " old_thumbprint, new_label, new_alg, new_jwk, new_thumbprint, "           \
+    "request_url,"                                                             \
+    " request_nonce, request_protected, request_payload,"                      \
+    " request_signature, reason, text, state, kind,"                           \
+    " new_rsa_bits, new_foreign, started_s, since_s, window_end_s,"            \
+    " keep_old, grace_s, order_drain_s, settle_s, cache_s,"                    \
+    " old_generation, new_generation, new_attrs, new_attrs_known,"             \
+    " key_bound, published_s, verified_s, caches_s,"                           \
+    " old_records_removed_s, sent_s, tries, spent, confirmed_s"
 #define VALUES                                                                 \
-    "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"   \
-    " ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30,"   \
-    " ?31"
+    "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"        \
+    " ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28,"        \
+    " ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41,"        \
+    " ?42, ?43"
 
 enum { /* result columns; parameters are one higher */
        COL_STATE = ARRAY_LEN(texts),
+       COL_KIND,
+       COL_NEW_RSA_BITS,
+       COL_NEW_FOREIGN,
        COL_STARTED,
        COL_SINCE,
+       COL_WINDOW_END,
        COL_KEEP_OLD,
        COL_GRACE,
        COL_ORDER_DRAIN,
@@ -55,6 +58,11 @@ enum { /* result columns; parameters are one higher */
        COL_NEW_GENERATION,
        COL_NEW_ATTRS,
        COL_NEW_ATTRS_KNOWN,
+       COL_KEY_BOUND,
+       COL_PUBLISHED,
+       COL_VERIFIED,
+       COL_CACHES,
+       COL_OLD_RECORDS_REMOVED,
        COL_SENT,
        COL_TRIES,
        COL_SPENT,
@@ -65,6 +73,8 @@ static const char *const state_names[] = {
     [ROTATION_UNSET] = "unset",
     [ROTATION_PLANNED] = "planned",
     [ROTATION_KEY_GENERATED] = "key-generated",
+    [ROTATION_RECORDS_PUBLISHED] = "records-published",
+    [ROTATION_RECORDS_VERIFIED] = "records-verified",
     [ROTATION_DRAINING] = "draining",
     [ROTATION_SWITCHING] = "switching",
     [ROTATION_SWITCHED] = "switched",
@@ -94,6 +104,34 @@ static enum rotation_state state_parse(const char *name)
             return (enum rotation_state)i;
     }
     return ROTATION_UNSET;
+}
+
+static const char *const kind_names[] = {
+    [ROTATION_KIND_UNSET] = "unset",
+    [ROTATION_KIND_PLANNED] = "planned",
+    [ROTATION_KIND_COMPROMISED] = "compromised",
+    [ROTATION_KIND_MOVE] = "move",
+    [ROTATION_KIND_RELEASE] = "release",
+    [ROTATION_KIND_ADOPT] = "adopt",
+};
+
+_Static_assert(ARRAY_LEN(kind_names) == ROTATION_KIND_COUNT,
+               "a name for each kind");
+
+const char *rotation_kind_name(enum rotation_kind k)
+{
+    if ((size_t)k >= ARRAY_LEN(kind_names))
+        k = ROTATION_KIND_UNSET;
+    return kind_names[k];
+}
+
+static enum rotation_kind kind_parse(const char *name)
+{
+    for (size_t i = 1; name && i < ARRAY_LEN(kind_names); i++) {
+        if (strcmp(name, kind_names[i]) == 0)
+            return (enum rotation_kind)i;
+    }
+    return ROTATION_KIND_UNSET;
 }
 
 static char **text_at(struct store_rotation *x, size_t i)
@@ -138,8 +176,11 @@ static int bind_rotation(sqlite3_stmt *stmt, const struct store_rotation *x)
         int col;
         int64_t value;
     } numbers[] = {
+        { COL_NEW_RSA_BITS, x->new_rsa_bits },
+        { COL_NEW_FOREIGN, x->new_foreign },
         { COL_STARTED, x->started_s },
         { COL_SINCE, x->since_s },
+        { COL_WINDOW_END, x->window_end_s },
         { COL_KEEP_OLD, x->keep_old },
         { COL_GRACE, x->grace_s },
         { COL_ORDER_DRAIN, x->order_drain_s },
@@ -149,6 +190,11 @@ static int bind_rotation(sqlite3_stmt *stmt, const struct store_rotation *x)
         { COL_NEW_GENERATION, x->new_generation },
         { COL_NEW_ATTRS, x->new_attrs },
         { COL_NEW_ATTRS_KNOWN, x->new_attrs_known },
+        { COL_KEY_BOUND, x->key_bound },
+        { COL_PUBLISHED, x->published_s },
+        { COL_VERIFIED, x->verified_s },
+        { COL_CACHES, x->caches_s },
+        { COL_OLD_RECORDS_REMOVED, x->old_records_removed_s },
         { COL_SENT, x->sent_s },
         { COL_TRIES, x->tries },
         { COL_SPENT, x->spent },
@@ -160,6 +206,8 @@ static int bind_rotation(sqlite3_stmt *stmt, const struct store_rotation *x)
         r = sql_bind_text(stmt, (int)i + 1, const_text_at(x, i));
     if (r == 0)
         r = sql_bind_text(stmt, COL_STATE + 1, rotation_state_name(x->state));
+    if (r == 0)
+        r = sql_bind_text(stmt, COL_KIND + 1, rotation_kind_name(x->kind));
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(numbers); i++)
         r = sql_bind_i64(stmt, numbers[i].col + 1, numbers[i].value);
     return r;
@@ -187,19 +235,20 @@ int store_rotation_put(struct store *s, const struct store_rotation *x,
     return r ? r : sql_commit(&t);
 }
 
-static int read_rotation(sqlite3_stmt *stmt, struct store_rotation *x)
+static const char *word_at(sqlite3_stmt *stmt, int column)
 {
-    int r = 0;
+    const char *word = (const char *)sqlite3_column_text(stmt, column);
 
-    for (size_t i = 0; r == 0 && i < ARRAY_LEN(texts); i++)
-        r = sql_text(stmt, (int)i, text_at(x, i));
-    if (r)
-        return r;
-    x->state = state_parse((const char *)sqlite3_column_text(stmt, COL_STATE));
-    if (x->state == ROTATION_UNSET)
-        return STORE_E_CORRUPT;
+    return word ? word : "";
+}
+
+static void read_numbers(sqlite3_stmt *stmt, struct store_rotation *x)
+{
+    x->new_rsa_bits = (unsigned)sqlite3_column_int64(stmt, COL_NEW_RSA_BITS);
+    x->new_foreign = sqlite3_column_int(stmt, COL_NEW_FOREIGN);
     x->started_s = sqlite3_column_int64(stmt, COL_STARTED);
     x->since_s = sqlite3_column_int64(stmt, COL_SINCE);
+    x->window_end_s = sqlite3_column_int64(stmt, COL_WINDOW_END);
     x->keep_old = sqlite3_column_int(stmt, COL_KEEP_OLD);
     x->grace_s = sqlite3_column_int64(stmt, COL_GRACE);
     x->order_drain_s = sqlite3_column_int64(stmt, COL_ORDER_DRAIN);
@@ -212,10 +261,31 @@ static int read_rotation(sqlite3_stmt *stmt, struct store_rotation *x)
     x->new_attrs = (uint32_t)sqlite3_column_int64(stmt, COL_NEW_ATTRS);
     x->new_attrs_known =
         (uint32_t)sqlite3_column_int64(stmt, COL_NEW_ATTRS_KNOWN);
+    x->key_bound = sqlite3_column_int(stmt, COL_KEY_BOUND);
+    x->published_s = sqlite3_column_int64(stmt, COL_PUBLISHED);
+    x->verified_s = sqlite3_column_int64(stmt, COL_VERIFIED);
+    x->caches_s = sqlite3_column_int64(stmt, COL_CACHES);
+    x->old_records_removed_s =
+        sqlite3_column_int64(stmt, COL_OLD_RECORDS_REMOVED);
     x->sent_s = sqlite3_column_int64(stmt, COL_SENT);
     x->tries = (unsigned)sqlite3_column_int64(stmt, COL_TRIES);
     x->spent = sqlite3_column_int(stmt, COL_SPENT);
     x->confirmed_s = sqlite3_column_int64(stmt, COL_CONFIRMED);
+}
+
+static int read_rotation(sqlite3_stmt *stmt, struct store_rotation *x)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(texts); i++)
+        r = sql_text(stmt, (int)i, text_at(x, i));
+    if (r)
+        return r;
+    x->state = state_parse(word_at(stmt, COL_STATE));
+    x->kind = kind_parse(word_at(stmt, COL_KIND));
+    if (x->state == ROTATION_UNSET || x->kind == ROTATION_KIND_UNSET)
+        return STORE_E_CORRUPT;
+    read_numbers(stmt, x);
     return 0;
 }
 

@@ -163,7 +163,151 @@ static const char schema_2[] =
     " by TEXT NOT NULL"
     ") STRICT, WITHOUT ROWID;";
 
-static const char *const steps[] = { schema_1, schema_2 };
+/* Rotations with records, of other kinds, to other tokens; accounts whose key
+ * is not here yet, or not any more. Only a new table can have another CHECK. */
+static const char schema_3[] =
+    "CREATE TABLE account_3 ("
+    " name TEXT PRIMARY KEY CHECK (name <> ''),"
+    " directory_url TEXT NOT NULL,"
+    " new_nonce TEXT,"
+    " new_account TEXT,"
+    " new_order TEXT,"
+    " new_authz TEXT,"
+    " revoke_cert TEXT,"
+    " key_change TEXT,"
+    " renewal_info TEXT,"
+    " account_url TEXT,"
+    " status_text TEXT,"
+    " token TEXT NOT NULL,"
+    " key_label TEXT NOT NULL,"
+    " status TEXT NOT NULL CHECK (status IN ('created', 'valid',"
+    "  'deactivated', 'revoked', 'needs-resolve', 'adopting', 'released')),"
+    " thumbprint TEXT NOT NULL,"
+    " key_type TEXT NOT NULL CHECK (key_type IN ('ec-p256', 'ec-p384', 'rsa',"
+    "  'ed25519')),"
+    " key_x BLOB,"
+    " key_y BLOB,"
+    " key_n BLOB,"
+    " key_e BLOB,"
+    " allow_query INTEGER NOT NULL CHECK (allow_query IN (0, 1)),"
+    " allow_http_loopback INTEGER NOT NULL"
+    "  CHECK (allow_http_loopback IN (0, 1)),"
+    " generation INTEGER NOT NULL CHECK (generation >= 0),"
+    " key_attrs INTEGER NOT NULL,"
+    " key_attrs_known INTEGER NOT NULL,"
+    " created_s INTEGER NOT NULL,"
+    " registered_s INTEGER NOT NULL,"
+    " external_account TEXT,"
+    " external_account_sent TEXT,"
+    " terms TEXT,"
+    " account_hash_prefix TEXT,"
+    " proof_url TEXT,"
+    " proof_thumbprint TEXT,"
+    " unproven_reason TEXT,"
+    " unproven_text TEXT,"
+    " meta_known INTEGER NOT NULL DEFAULT 0 CHECK (meta_known IN (0, 1)),"
+    " external_account_required INTEGER NOT NULL DEFAULT 0"
+    "  CHECK (external_account_required IN (0, 1)),"
+    " proof_s INTEGER NOT NULL DEFAULT 0,"
+    " unproven_s INTEGER NOT NULL DEFAULT 0"
+    ") STRICT, WITHOUT ROWID;"
+    "INSERT INTO account_3 SELECT * FROM account;"
+    "DROP TABLE account;"
+    "ALTER TABLE account_3 RENAME TO account;"
+
+    "CREATE TABLE rotation_3 ("
+    " account TEXT PRIMARY KEY REFERENCES account (name) ON DELETE CASCADE,"
+    " kind TEXT NOT NULL CHECK (kind IN ('planned', 'compromised', 'move',"
+    "  'release', 'adopt')),"
+    " by TEXT NOT NULL,"
+    " old_token TEXT," /* NULL: the key is outside, and so is its label */
+    " new_token TEXT NOT NULL,"
+    " old_label TEXT NOT NULL,"
+    " old_jwk TEXT NOT NULL,"
+    " old_thumbprint TEXT NOT NULL,"
+    " new_label TEXT NOT NULL CHECK (new_label <> old_label),"
+    " new_alg TEXT NOT NULL CHECK (new_alg IN ('ES256', 'ES384', 'RS256',"
+    "  'EdDSA')),"
+    " new_rsa_bits INTEGER NOT NULL CHECK (new_rsa_bits >= 0),"
+    " new_jwk TEXT CHECK (new_jwk <> old_jwk),"
+    " new_thumbprint TEXT,"
+    " new_foreign INTEGER NOT NULL CHECK (new_foreign IN (0, 1)),"
+    " request_url TEXT,"
+    " request_nonce TEXT,"
+    " request_protected TEXT,"
+    " request_payload TEXT,"
+    " request_signature TEXT,"
+    " reason TEXT,"
+    " text TEXT,"
+    " state TEXT NOT NULL CHECK (state IN ('planned', 'key-generated',"
+    "  'records-published', 'records-verified', 'draining', 'switching',"
+    "  'switched', 'cleaned', 'done', 'aborting', 'aborted',"
+    "  'switch-refused', 'unresolved', 'account-lost')),"
+    " started_s INTEGER NOT NULL,"
+    " since_s INTEGER NOT NULL,"
+    " window_end_s INTEGER NOT NULL CHECK (window_end_s >= 0),"
+    " keep_old INTEGER NOT NULL CHECK (keep_old IN (0, 1)),"
+    " grace_s INTEGER NOT NULL CHECK (grace_s >= 0),"
+    " order_drain_s INTEGER NOT NULL CHECK (order_drain_s >= 0),"
+    " settle_s INTEGER NOT NULL CHECK (settle_s >= 0),"
+    " cache_s INTEGER NOT NULL CHECK (cache_s >= 0),"
+    " old_generation INTEGER NOT NULL CHECK (old_generation >= 0),"
+    " new_generation INTEGER NOT NULL CHECK (new_generation > old_generation),"
+    " new_attrs INTEGER NOT NULL,"
+    " new_attrs_known INTEGER NOT NULL,"
+    " key_bound INTEGER NOT NULL CHECK (key_bound IN (0, 1)),"
+    " published_s INTEGER NOT NULL CHECK (published_s >= 0),"
+    " verified_s INTEGER NOT NULL CHECK (verified_s >= 0),"
+    " caches_s INTEGER NOT NULL CHECK (caches_s >= 0),"
+    " old_records_removed_s INTEGER NOT NULL"
+    "  CHECK (old_records_removed_s >= 0),"
+    " sent_s INTEGER NOT NULL CHECK (sent_s >= 0),"
+    " tries INTEGER NOT NULL CHECK (tries >= 0),"
+    " spent INTEGER NOT NULL CHECK (spent IN (0, 1)),"
+    " confirmed_s INTEGER NOT NULL CHECK (confirmed_s >= 0),"
+    " CHECK ((old_token IS NULL) = (kind = 'adopt')),"
+    " CHECK ((new_token = '') = (kind = 'release')),"
+    " CHECK ((new_jwk IS NULL) = (new_thumbprint IS NULL)),"
+    " CHECK (new_jwk IS NOT NULL OR state IN ('planned', 'aborting',"
+    "  'aborted')),"
+    " CHECK (key_bound OR state NOT IN ('records-published',"
+    "  'records-verified')),"
+    " CHECK (sent_s = 0 OR (request_url IS NOT NULL AND request_nonce IS NOT"
+    "  NULL AND request_protected IS NOT NULL AND request_payload IS NOT NULL"
+    "  AND request_signature IS NOT NULL))"
+    ") STRICT, WITHOUT ROWID;"
+    "INSERT INTO rotation_3 (account, kind, by, old_token, new_token,"
+    "  old_label, old_jwk, old_thumbprint, new_label, new_alg, new_rsa_bits,"
+    "  new_jwk, new_thumbprint, new_foreign, request_url, request_nonce,"
+    "  request_protected, request_payload, request_signature, reason, text,"
+    "  state, started_s, since_s, window_end_s, keep_old, grace_s,"
+    "  order_drain_s, settle_s, cache_s, old_generation, new_generation,"
+    "  new_attrs, new_attrs_known, key_bound, published_s, verified_s,"
+    "  caches_s, old_records_removed_s, sent_s, tries, spent, confirmed_s)"
+    " SELECT account, 'planned', by, token, token, old_label, old_jwk,"
+    "  old_thumbprint, new_label,"
+    "  CASE key_type WHEN 'ec-p256' THEN 'ES256' WHEN 'ec-p384' THEN 'ES384'"
+    "   WHEN 'rsa' THEN 'RS256' ELSE 'EdDSA' END,"
+    "  CASE key_type WHEN 'rsa' THEN 8 * length(key_n) ELSE 0 END,"
+    "  new_jwk, new_thumbprint, 0, request_url, request_nonce,"
+    "  request_protected, request_payload, request_signature, reason, text,"
+    "  state, started_s, since_s, 0, keep_old, grace_s, order_drain_s,"
+    "  settle_s, cache_s, old_generation, new_generation, new_attrs,"
+    "  new_attrs_known, 0, 0, 0, 0, 0, sent_s, tries, spent, confirmed_s"
+    " FROM rotation JOIN account ON name = account;"
+    "DROP TABLE rotation;"
+    "ALTER TABLE rotation_3 RENAME TO rotation;"
+
+    /* What a person takes upon himself: --accept-unverified. */
+    "CREATE TABLE rotation_zone ("
+    " account TEXT NOT NULL REFERENCES account (name) ON DELETE CASCADE,"
+    " zone TEXT NOT NULL CHECK (zone <> ''),"
+    " accepted_s INTEGER NOT NULL,"
+    " by TEXT NOT NULL,"
+    " PRIMARY KEY (account, zone)"
+    ") STRICT, WITHOUT ROWID;";
+
+static const char *const steps[] = { schema_1, schema_2, schema_3 };
 
 _Static_assert(ARRAY_LEN(steps) == STORE_SCHEMA, "a step for each version");
 
@@ -262,7 +406,8 @@ static int create_instance(sqlite3 *db)
 }
 
 /* All in one transaction: the registry is of the old version or of the new. The
- * words are those of the step that failed, not of what undid it. */
+ * words are those of the step that failed, not of what undid it. Rows that name
+ * an account stay while its table is made anew: foreign keys are off. */
 static int take_steps(sqlite3 *db, unsigned from, struct errmsg *reterr)
 {
     CLEANUP_TRANSACTION struct sql_transaction t = { 0 };
@@ -272,7 +417,9 @@ static int take_steps(sqlite3 *db, unsigned from, struct errmsg *reterr)
     (void)snprintf(marks, sizeof(marks),
                    "PRAGMA application_id = %d; PRAGMA user_version = %d",
                    STORE_APPLICATION_ID, STORE_SCHEMA);
-    r = sql_begin(db, &t);
+    r = sql_exec(db, "PRAGMA foreign_keys = OFF");
+    if (r == 0)
+        r = sql_begin(db, &t);
     for (unsigned i = from; r == 0 && i < STORE_SCHEMA; i++)
         r = sql_exec(db, steps[i]);
     if (r == 0 && from == 0)
@@ -283,7 +430,7 @@ static int take_steps(sqlite3 *db, unsigned from, struct errmsg *reterr)
         r = sql_commit(&t);
     if (r)
         errmsg_set(reterr, "%s", sqlite3_errmsg(db));
-    return r;
+    return r ? r : sql_exec(db, "PRAGMA foreign_keys = ON");
 }
 
 int schema_create(sqlite3 *db)

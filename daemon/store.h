@@ -13,7 +13,7 @@
 
 struct store;
 
-#define STORE_SCHEMA 2
+#define STORE_SCHEMA 3
 
 #define STORE_E_LOCKED 1       /* another daemon holds the state directory */
 #define STORE_E_NEWER_SCHEMA 2 /* made by a later version: not touched */
@@ -75,6 +75,8 @@ enum rotation_state {
     ROTATION_UNSET = 0,
     ROTATION_PLANNED,
     ROTATION_KEY_GENERATED,
+    ROTATION_RECORDS_PUBLISHED,
+    ROTATION_RECORDS_VERIFIED,
     ROTATION_DRAINING,
     ROTATION_SWITCHING,
     ROTATION_SWITCHED,
@@ -89,24 +91,47 @@ enum rotation_state {
 };
 const char *rotation_state_name(enum rotation_state s); /* "key-generated" */
 
+enum rotation_kind {
+    ROTATION_KIND_UNSET = 0,
+    ROTATION_KIND_PLANNED,
+    ROTATION_KIND_COMPROMISED, /* somebody else may have the old key */
+    ROTATION_KIND_MOVE,        /* to another token or type */
+    ROTATION_KIND_RELEASE,     /* to a key that is not here */
+    ROTATION_KIND_ADOPT,       /* from one */
+    ROTATION_KIND_COUNT
+};
+const char *rotation_kind_name(enum rotation_kind k); /* "planned" */
+
 struct store_rotation {
     char *account;
     char *by; /* "uid 0" */
+    /* [Token NAME]. A key outside: old_token NULL, new_token empty; its label
+     * is empty. */
+    char *old_token, *new_token;
     /* Keys as canonical JWK (RFC 7638), with their place on the token. */
     char *old_label, *old_jwk, *old_thumbprint;
     char *new_label;                /* chosen before the key is made */
+    char *new_alg;                  /* "ES256" */
     char *new_jwk, *new_thumbprint; /* NULL: not made yet */
     /* The last keyChange request that was given out. NULL: none. */
     char *request_url, *request_nonce;
     char *request_protected, *request_payload, *request_signature;
     char *reason, *text; /* of a refusal or an abort; NULL: none */
     enum rotation_state state;
+    enum rotation_kind kind;
+    unsigned new_rsa_bits; /* 0: not RSA */
+    bool new_foreign;      /* somebody else made the new key and named it */
     int64_t started_s, since_s; /* since 1970; since: in this state */
+    int64_t window_end_s;       /* not switched after it; 0: whenever */
     bool keep_old;
     int64_t grace_s, order_drain_s, settle_s, cache_s;
     unsigned old_generation, new_generation;
     uint32_t new_attrs, new_attrs_known; /* enum token_attr */
-    int64_t sent_s;                      /* the request; 0: none is out */
+    bool key_bound; /* the account's records name its key */
+    /* The records of the new key: published; on every server, and until when
+     * caches may lack them; those of the old key: gone. 0: not yet. */
+    int64_t published_s, verified_s, caches_s, old_records_removed_s;
+    int64_t sent_s; /* the request; 0: none is out */
     unsigned tries;
     bool spent;          /* the CA takes its nonce from nobody any more */
     int64_t confirmed_s; /* the new key answered everywhere; 0: not yet */

@@ -72,7 +72,7 @@ def test_the_registry_opens(u):
 
 def test_the_old_registry_is_kept(u):
     """Whoever goes back finds what that version left, as it left it."""
-    for db, version in (("registry.db.schema-1", 1), ("registry.db", 2)):
+    for db, version in (("registry.db.schema-1", 1), ("registry.db", 3)):
         with contextlib.closing(sqlite3.connect(u.lab.dir / "state" / db)) as c:
             expect(c.execute("pragma user_version").fetchall() == [(version,)],
                    f"{db} has schema {version}")

@@ -274,6 +274,29 @@ static void test_without_a_copy_nothing_is_migrated(void **state)
     buf_deinit(&after);
 }
 
+/* Rows that name an account outlive the making anew of its table, and what they
+ * name is still enforced. */
+static void test_rows_of_an_account_stay(void **state)
+{
+    struct tmp_dir *d = *state;
+    struct store_record bad = { .account = "nobody",
+                                .domain = "a.example",
+                                .issuer = "ca.example" };
+    struct store_record_counts counts;
+    struct errmsg e = { 0 };
+    struct store *s = NULL;
+    char *rows;
+
+    take_old(d);
+    assert_int_equal(store_open(d->path, &s, &e), 0);
+    assert_int_equal(store_records_add(s, &bad, 1, &counts), -EINVAL);
+    store_close(s);
+    assert_contact(tmp_dir_file(d, "registry.db"));
+    rows = ask(tmp_dir_file(d, "registry.db"), "PRAGMA foreign_key_check");
+    assert_string_equal(rows, "");
+    free(rows);
+}
+
 #define IN_DIR(fn)                                                             \
     cmocka_unit_test_setup_teardown(fn, tmp_dir_new, tmp_dir_free)
 
@@ -284,6 +307,7 @@ int main(void)
         IN_DIR(test_what_was_there_is_kept_beside_it),
         IN_DIR(test_the_copy_has_what_the_wal_has),
         IN_DIR(test_migrated_and_new_are_of_one_form),
+        IN_DIR(test_rows_of_an_account_stay),
         IN_DIR(test_a_second_start_copies_nothing),
         IN_DIR(test_a_failed_migration_leaves_the_old_file),
         IN_DIR(test_without_a_copy_nothing_is_migrated),

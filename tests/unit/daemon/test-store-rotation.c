@@ -56,7 +56,11 @@ static struct store_rotation rotation(void)
         .old_jwk = "{1}",
         .old_thumbprint = "one",
         .new_label = "label:2",
+        .old_token = "hsm",
+        .new_token = "hsm",
         .state = ROTATION_PLANNED,
+        .kind = ROTATION_KIND_PLANNED,
+        .new_alg = "ES256",
         .started_s = 1,
         .since_s = 2,
         .keep_old = true,
@@ -85,6 +89,14 @@ static struct store_rotation full(void)
     x.text = "words";
     x.new_attrs = 7;
     x.new_attrs_known = 8;
+    x.key_bound = true;
+    x.new_foreign = true;
+    x.new_rsa_bits = 12;
+    x.window_end_s = 13;
+    x.published_s = 14;
+    x.verified_s = 15;
+    x.caches_s = 16;
+    x.old_records_removed_s = 17;
     x.sent_s = 9;
     x.tries = 10;
     x.spent = true;
@@ -102,6 +114,12 @@ static void assert_is(struct store *s, const struct store_rotation *want)
     assert_string_equal(x->account, want->account);
     assert_int_equal(x->state, want->state);
     assert_string_equal(x->new_label, want->new_label);
+    assert_string_equal(x->new_token, want->new_token);
+    assert_string_equal(x->new_alg, want->new_alg);
+    if (want->old_token)
+        assert_string_equal(x->old_token, want->old_token);
+    else
+        assert_null(x->old_token);
     if (want->new_jwk)
         assert_string_equal(x->new_jwk, want->new_jwk);
     else
@@ -145,6 +163,27 @@ static void test_every_state_is_kept(void **state)
     store_close(s);
 }
 
+static void test_every_kind_is_kept(void **state)
+{
+    struct store *s = with_account(*state);
+
+    for (enum rotation_kind k = 1; k < ROTATION_KIND_COUNT; k++) {
+        struct store_rotation x = full();
+
+        x.kind = k;
+        x.new_alg = "RS256";
+        if (k == ROTATION_KIND_ADOPT) {
+            x.old_token = NULL;
+            x.old_label = "";
+        }
+        if (k == ROTATION_KIND_RELEASE)
+            x.new_token = x.new_label = "";
+        assert_int_equal(store_rotation_put(s, &x, NULL), 0);
+        assert_is(s, &x);
+    }
+    store_close(s);
+}
+
 static void test_it_switches_with_its_account_or_not_at_all(void **state)
 {
     struct store *s = with_account(*state);
@@ -180,7 +219,7 @@ static void test_what_cannot_be_is_refused(void **state)
 {
     struct store *s = with_account(*state);
 
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 12; i++) {
         struct store_rotation x = full();
 
         if (i == 0)
@@ -195,6 +234,20 @@ static void test_what_cannot_be_is_refused(void **state)
             x.request_signature = NULL;
         if (i == 5)
             x.state = ROTATION_UNSET;
+        if (i == 6)
+            x.kind = ROTATION_KIND_UNSET;
+        if (i == 7)
+            x.new_alg = "HS256";
+        if (i == 8)
+            x.old_token = NULL; /* only of a key that was outside */
+        if (i == 9)
+            x.kind = ROTATION_KIND_ADOPT;
+        if (i == 10)
+            x.new_token = "";
+        if (i == 11) { /* no record names the key */
+            x.state = ROTATION_RECORDS_VERIFIED;
+            x.key_bound = false;
+        }
         print_message("case %d\n", i);
         assert_int_equal(store_rotation_put(s, &x, NULL), -EINVAL);
     }
@@ -247,6 +300,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(test_each_member_is_kept),
         STORE_TEST(test_every_state_is_kept),
+        STORE_TEST(test_every_kind_is_kept),
         STORE_TEST(test_it_switches_with_its_account_or_not_at_all),
         STORE_TEST(test_what_cannot_be_is_refused),
         STORE_TEST(test_it_goes_with_its_account),
