@@ -131,6 +131,8 @@ static enum token_result make_key(struct backend_session *s,
                                   struct backend_key *ret,
                                   struct backend_error *reterr)
 {
+    CLEANUP(cryptoki_turn_end)
+    struct cryptoki_turn turn = cryptoki_turn_change(s->b);
     CK_OBJECT_HANDLE public = CK_INVALID_HANDLE;
     CK_OBJECT_HANDLE private = CK_INVALID_HANDLE;
     CK_RV rv;

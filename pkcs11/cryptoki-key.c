@@ -63,9 +63,9 @@ static enum token_result find_one(struct backend_session *s,
     return TOKEN_S_OK;
 }
 
-enum token_result cryptoki_find(struct backend_session *s, const char *label,
-                                struct backend_key *ret,
-                                struct backend_error *reterr)
+static enum token_result find(struct backend_session *s, const char *label,
+                              struct backend_key *ret,
+                              struct backend_error *reterr)
 {
     char copy[TOKEN_LABEL_MAX + 8];
     CK_ATTRIBUTE by_label = { CKA_LABEL, copy, strlen(label) };
@@ -83,10 +83,22 @@ enum token_result cryptoki_find(struct backend_session *s, const char *label,
     return TOKEN_S_OK;
 }
 
+enum token_result cryptoki_find(struct backend_session *s, const char *label,
+                                struct backend_key *ret,
+                                struct backend_error *reterr)
+{
+    CLEANUP(cryptoki_turn_end)
+    struct cryptoki_turn turn = cryptoki_turn_look(s->b);
+
+    return find(s, label, ret, reterr);
+}
+
 enum token_result cryptoki_find_uri(struct backend_session *s, const char *text,
                                     struct backend_key *ret,
                                     struct backend_error *reterr)
 {
+    CLEANUP(cryptoki_turn_end)
+    struct cryptoki_turn turn = cryptoki_turn_look(s->b);
     CLEANUP_TOKEN_URI P11KitUri *uri = NULL;
     CK_ATTRIBUTE template[2];
     CK_ULONG n = 0;
@@ -115,7 +127,7 @@ enum token_result cryptoki_find_uri(struct backend_session *s, const char *text,
                             "the key has no label, or one of more than %d "
                             "octets",
                             TOKEN_LABEL_MAX);
-    r = cryptoki_find(s, key.key.label, &by_label, reterr);
+    r = find(s, key.key.label, &by_label, reterr);
     if (r == TOKEN_S_OK)
         *ret = key;
     return r;
@@ -179,6 +191,8 @@ enum token_result cryptoki_list(struct backend_session *s, const char *prefix,
                                 struct token_key ret[static TOKEN_LIST_MAX],
                                 size_t *ret_n, struct backend_error *reterr)
 {
+    CLEANUP(cryptoki_turn_end)
+    struct cryptoki_turn turn = cryptoki_turn_look(s->b);
     CLEANUP_FREE struct found *found = calloc(LIST_OBJECTS_MAX, sizeof(*found));
     struct backend_error err;
     const char *unfit;
@@ -225,6 +239,18 @@ static void destroy_public(const struct backend *b, CK_SESSION_HANDLE rw,
         (void)b->f->C_DestroyObject(rw, found[i]);
 }
 
+static CK_RV destroy_pair(struct backend *b, CK_SESSION_HANDLE rw,
+                          const struct backend_key *key)
+{
+    CLEANUP(cryptoki_turn_end)
+    struct cryptoki_turn turn = cryptoki_turn_change(b);
+    CK_RV rv = b->f->C_DestroyObject(rw, key->handle);
+
+    if (rv == CKR_OK)
+        destroy_public(b, rw, &key->key);
+    return rv;
+}
+
 enum token_result cryptoki_destroy(struct backend_session *s,
                                    const struct backend_key *key,
                                    struct backend_error *reterr)
@@ -238,9 +264,7 @@ enum token_result cryptoki_destroy(struct backend_session *s,
     pthread_mutex_unlock(&b->lock);
     if (rv != CKR_OK)
         return cryptoki_trouble(s, rv, "C_OpenSession", reterr);
-    rv = b->f->C_DestroyObject(rw, key->handle);
-    if (rv == CKR_OK)
-        destroy_public(b, rw, &key->key);
+    rv = destroy_pair(b, rw, key);
     pthread_mutex_lock(&b->lock);
     cryptoki_close_session(b, rw);
     pthread_mutex_unlock(&b->lock);

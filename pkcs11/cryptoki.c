@@ -187,6 +187,7 @@ void cryptoki_close(struct backend *b)
     EVP_MD_free(b->sha256);
     EVP_MD_free(b->sha384);
     (void)pthread_mutex_destroy(&b->lock);
+    (void)pthread_rwlock_destroy(&b->objects);
     free(b);
 }
 
@@ -201,7 +202,8 @@ enum token_result cryptoki_load(const struct settings_token *settings,
         return backend_fail(reterr, TOKEN_S_FAILED, BACKEND_CURE_RESTART, 0,
                             "out of memory");
     *b = (struct backend){ .settings = settings,
-                           .lock = PTHREAD_MUTEX_INITIALIZER };
+                           .lock = PTHREAD_MUTEX_INITIALIZER,
+                           .objects = PTHREAD_RWLOCK_INITIALIZER };
     r = load_module(b, ret_uri, reterr);
     if (r != TOKEN_S_OK) {
         cryptoki_close(b);

@@ -32,6 +32,8 @@ struct backend {
     _Atomic uint32_t free_plus_one;
     EVP_MD *sha256, *sha384;
 
+    pthread_rwlock_t objects; /* cryptoki-turn.c */
+
     /* C_OpenSession, C_CloseSession, C_Login: modules race here (tpm2-pkcs11
      * gave one handle to two threads). Guards what follows, too. */
     pthread_mutex_t lock;
@@ -101,6 +103,14 @@ enum token_result cryptoki_session_reset(struct backend_session *s,
                                          struct backend_error *reterr);
 void cryptoki_session_free(struct backend_session *s);
 bool cryptoki_room_is_short(const struct backend *b);
+
+/* cryptoki-turn.c: CLEANUP(cryptoki_turn_end) */
+struct cryptoki_turn {
+    pthread_rwlock_t *held; /* NULL: it took too long to wait for */
+};
+struct cryptoki_turn cryptoki_turn_look(struct backend *b) MUST_CHECK;
+struct cryptoki_turn cryptoki_turn_change(struct backend *b) MUST_CHECK;
+void cryptoki_turn_end(struct cryptoki_turn *turn);
 
 /* cryptoki-login.c */
 enum token_result cryptoki_login(struct backend *b, const struct secret *pin,

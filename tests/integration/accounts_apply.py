@@ -3,6 +3,7 @@
 """guardianctl apply: files of accounts.d against real CAs, hundreds at once."""
 
 import base64
+import functools
 import sys
 import time
 
@@ -22,13 +23,14 @@ class Cases:
         rules = lab.file("faulty.rules", "C_GenerateKeyPair rv=0x31 after=1\n"
                          "C_GetTokenInfo limit=200\n")
         lab.folder("small-state", DAEMON_UID, 0o700)
-        # The same SoftHSM2 token, through a module that finds it full.
+        small = lab.softhsm(DAEMON_UID, "small", folder="softhsm-small")
+        # A SoftHSM2 token, through a module that finds it full.
         self.lab, self.w = lab, World(lab, [
-            "[Token small]", f"Module={FAULTY}", "Token=pkcs11:token=lab",
-            f"Pin=file:{lab.dir}/softhsm/pin",
+            "[Token small]", f"Module={FAULTY}", "Token=pkcs11:token=small",
+            f"Pin=file:{lab.dir}/softhsm-small/pin",
             f"Environment=FAULTY_MODULE={SOFTHSM}",
             f"Environment=FAULTY_RULES={rules}",
-            f"Environment=SOFTHSM2_CONF={lab.dir}/softhsm/softhsm2.conf",
+            f"Environment=SOFTHSM2_CONF={small['SOFTHSM2_CONF']}",
             f"Directory={lab.dir}/small-state"])
         self.tls = lab.tls() / "ca.pem"
         dns = TxtServer(lab)
@@ -36,6 +38,15 @@ class Cases:
         self.bound = Pebble(lab, dns.address, "pebble-eab", eab={KID: MAC})
         self.broken = BrokenCa(lab)
         self.key = lab.file("eab.key", MAC, mode=0o600)
+
+    def alone(self, case):
+        """With no files that one before has left, however that ended."""
+        @functools.wraps(case)
+        def run():
+            self.w.unwish()
+            self.broken.limits.clear()
+            case()
+        return run
 
     def wish(self, name, *more, ca=None, token="lab"):
         return self.w.wish(name, f"Directory={(ca or self.pebble).directory_url}",
@@ -211,7 +222,7 @@ class Cases:
 def main():
     with Lab("acme-guardian-apply") as lab:
         made = Cases(lab)
-        return run_cases([getattr(made, n) for n in Cases.__dict__
+        return run_cases([made.alone(getattr(made, n)) for n in Cases.__dict__
                           if n.startswith("test_")])
 
 

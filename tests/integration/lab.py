@@ -80,7 +80,7 @@ def free_port():
         return s.getsockname()[1]
 
 
-def wait_for(what, probe, seconds=15):
+def wait_for(what, probe, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if probe():
@@ -269,18 +269,20 @@ class Lab:
 
     # Tokens.
 
-    def softhsm(self, uid, label="lab", pin="1234"):
-        """A SoftHSM2 token; returns the environment that finds it."""
-        d = self.folder("softhsm", uid, 0o700)
-        self.folder("softhsm/tokens", uid, 0o700)
-        conf = self.file("softhsm/softhsm2.conf",
+    def softhsm(self, uid, label="lab", pin="1234", folder="softhsm"):
+        """A SoftHSM2 token; returns the environment that finds it. Of two
+        programs on one token each is disturbed by the other's login and new
+        keys: a program has a token of its own, in a folder of its own."""
+        d = self.folder(folder, uid, 0o700)
+        self.folder(f"{folder}/tokens", uid, 0o700)
+        conf = self.file(f"{folder}/softhsm2.conf",
                          f"directories.tokendir = {d}/tokens\n"
                          "objectstore.backend = file\nlog.level = ERROR\n",
                          uid, 0o600)
         env = {"SOFTHSM2_CONF": str(conf)}
         self.run(["softhsm2-util", "--init-token", "--free", "--label", label,
                   "--so-pin", "87654321", "--pin", pin], uid, env)
-        self.file("softhsm/pin", pin + "\n", uid, 0o600)
+        self.file(f"{folder}/pin", pin + "\n", uid, 0o600)
         return env
 
 

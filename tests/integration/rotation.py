@@ -410,8 +410,7 @@ class Cases(RotationCases):
         runs = {n: w.start_ctl("rotate", "start", n, "--settle", "0",
                                "--cache-time", "0", "--order-drain", "0",
                                "--grace", "0", *w.ca) for n in cas}
-        wait_for("them to be lost", lambda: all(
-            w.state(n) == "unresolved" for n in cas))
+        self.under_way(runs, "unresolved")
         w.ctl("status", code=1, says=["account late signs nothing",
                                       "unresolved"])
         w.ctl("account", "prove", "late", *w.ca, code=1, says="unresolved")

@@ -16,8 +16,8 @@ from accounts_lab import World
 from acme_client import Client, http_request, unb64
 from acme_relay import Relay
 from https_peer import Answer
-from lab import (DAEMON_UID, GUARDIANCTL, GUARDIAND, Lab, Varlink, descendants,
-                 expect, run_cases, unix_open, wait_for)
+from lab import (DAEMON_UID, GUARDIANCTL, GUARDIAND, Failed, Lab, Varlink,
+                 descendants, expect, run_cases, unix_open, wait_for)
 from pebble_lab import ISSUER, Pebble, TxtServer
 
 SIGNER = "org.acmeguardian.Signer."
@@ -235,6 +235,22 @@ class RotationCases:
 
     def relay(self):
         return KeyChangeRelay(self.lab, self.pebble)
+
+    def under_way(self, runs, state):
+        """Each of {account: guardianctl} was in @state before it ended."""
+        left = dict(runs)
+
+        def there():
+            for name, ctl in list(left.items()):
+                ended = ctl.poll() is not None
+                if self.w.state(name) == state:
+                    del left[name]
+                elif ended:
+                    raise Failed(f"{name}: ended with {ctl.returncode} in "
+                                 f"{self.w.state(name)}: {ctl.stdout.read()}")
+            return not left
+
+        wait_for(f"{', '.join(runs)}: {state}", there)
 
     def works(self, name="main"):
         """The CA takes what the daemon signs, and it is the row's key."""

@@ -701,6 +701,47 @@ def a_full_token_is_told(p):
         equal(h.generate("new", "ES256").result, "OK", "generate")
 
 
+def keys_are_made_one_after_the_other_and_not_looked_for_meanwhile(p):
+    """SoftHSM2 does not find what is there while it makes another key."""
+    with ready(p, Sessions=4) as h:
+        p.rules("C_GenerateKeyPair ms=700")
+        begun = time.monotonic()
+        making = [h.send("GENERATE", f"new{i}", "ES256") for i in range(3)]
+        longest, left = 0, set(making)
+        while left:
+            asked = time.monotonic()
+            looking = h.send("FIND", "k")
+            while True:
+                reply = h.receive()
+                equal(reply.result, "OK", reply.text)
+                if reply.id == looking:
+                    break
+                left.discard(reply.id)
+            longest = max(longest, time.monotonic() - asked)
+        if time.monotonic() - begun < 2.1:
+            raise Failed("two keys were made at once")
+        if longest < 0.5:
+            raise Failed(f"found within {longest} s, while a key was made")
+
+
+def a_key_that_takes_long_keeps_nobody_from_theirs(p):
+    with ready(p, Sessions=2, Timeout="2s") as h:
+        p.rules("C_GenerateKeyPair ms=6000")
+        making = h.send("GENERATE", "new", "ES256")
+        looked = 0
+        while True:
+            looking = h.send("FIND", "k")
+            reply = h.receive()
+            equal(reply.result, "OK", reply.text)
+            if reply.id == making:
+                h.receive()
+                break
+            equal(reply.id, looking, "the answer")
+            looked += 1
+        if not looked:
+            raise Failed("nothing was found before the key was there")
+
+
 def a_lost_session_does_not_stop_generating(p):
     with ready(p) as h:
         p.rules("C_FindObjectsInit rv=0xB3 count=1")
