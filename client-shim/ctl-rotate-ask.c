@@ -12,6 +12,12 @@
  * again is signed again.
  */
 
+/*
+ * Others may drive the same rotation meanwhile, and a timer of the daemon's may
+ * take it elsewhere: then a question is not the question any more, which is no
+ * failure. What is next is asked again.
+ */
+
 #define KEY_CHANGE "key-change"
 #define SPEND "spend-nonce"
 
@@ -53,13 +59,32 @@ static json_t *answer_json(const struct net_answer *a)
         "thumbprint", has_account ? thumbprint_of(&a->account) : NULL);
 }
 
+/* A call whose WrongState is *ret_late. */
+static int call(struct ctl_conversation *v, const char *method,
+                json_t *parameters, bool *ret_late, json_t **ret)
+{
+    json_t *answer = NULL;
+    int r;
+
+    v->daemon.expected = "org.acmeguardian.Admin.WrongState";
+    r = ctl_daemon_call(&v->daemon, method, parameters, &answer);
+    v->daemon.expected = NULL;
+    *ret_late = r == CTL_EXIT_NO && ctl_string(answer, "state");
+    if (r == 0 && ret)
+        *ret = json_incref(answer);
+    json_decref(answer);
+    return *ret_late ? CTL_EXIT_DONE : r;
+}
+
 static int tell(struct ctl_conversation *v, const char *ask, const char *nonce)
 {
-    return ctl_daemon_call(&v->daemon, "RotationAnswer",
-                           json_pack("{s:s, s:s, s:s, s:o}", "account",
-                                     v->account, "ask", ask, "nonce", nonce,
-                                     "answer", answer_json(v->ca.answer)),
-                           NULL);
+    bool late;
+
+    return call(v, "RotationAnswer",
+                json_pack("{s:s, s:s, s:s, s:o}", "account", v->account, "ask",
+                          ask, "nonce", nonce, "answer",
+                          answer_json(v->ca.answer)),
+                &late, NULL);
 }
 
 static int send_once(struct ctl_conversation *v, const char *ask,
@@ -98,22 +123,23 @@ static bool is_stale(const struct ctl_conversation *v, const char *ask)
 }
 
 static int ask_with(struct ctl_conversation *v, const char *ask,
-                    const char *nonce)
+                    const char *nonce, bool *ret_late)
 {
     CLEANUP_CTL_JSON json_t *jws = NULL;
     int r;
 
-    r = ctl_daemon_call(&v->daemon, "RotationSign",
-                        json_pack("{s:s, s:s, s:s}", "account", v->account,
-                                  "ask", ask, "nonce", nonce),
-                        &jws);
-    return r ? r : send_once(v, ask, jws);
+    r = call(v, "RotationSign",
+             json_pack("{s:s, s:s, s:s}", "account", v->account, "ask", ask,
+                       "nonce", nonce),
+             ret_late, &jws);
+    return r || *ret_late ? r : send_once(v, ask, jws);
 }
 
 int ctl_rotate_ask(struct ctl_conversation *v, const char *ask, bool *ret_heard)
 {
     char nonce[NET_NONCE_MAX + 1] = "of-the-request";
     bool got = true;
+    bool late = false;
     int r = CTL_EXIT_DONE;
 
     *ret_heard = false;
@@ -125,12 +151,14 @@ int ctl_rotate_ask(struct ctl_conversation *v, const char *ask, bool *ret_heard)
             (void)memcpy(nonce, v->ca.nonce, sizeof(nonce));
             v->ca.nonce[0] = '\0';
         }
-        r = ask_with(v, ask, nonce);
-        if (r == 0 && !is_stale(v, ask))
+        r = ask_with(v, ask, nonce, &late);
+        if (late || (r == 0 && !is_stale(v, ask)))
             break;
     }
-    if (r)
+    if (r || late) {
+        *ret_heard = late;
         return r;
+    }
     *ret_heard = v->ca.answer->result == NET_RESULT_OK;
     return tell(v, ask, nonce);
 }

@@ -91,6 +91,13 @@ static void check_on_key(const struct token_key *key, void *userdata)
                   admin_unproven_json(key->attrs)));
 }
 
+static void check_on_again(void *userdata)
+{
+    struct token_check *c = userdata;
+
+    (void)json_array_clear(c->keys);
+}
+
 static void check_next(struct token_check *c);
 
 static void check_on_signed(const struct token_answer *a, void *userdata)
@@ -184,6 +191,7 @@ static void check_on_status(void *userdata)
     }
     keycheck_start(c->guardian, c->token,
                    &(struct keycheck_fns){ .key = check_on_key,
+                                           .again = check_on_again,
                                            .done = check_on_keys,
                                            .userdata = c });
 }

@@ -24,7 +24,11 @@
 #define GRACE_MAX_S (90 * 86400)
 #define ORDER_DRAIN_MAX_S (OPEN_ORDERS_KEEP_MS / 1000)
 #define SETTLE_MAX_S 15
-#define CACHE_MAX_S 30 /* with the settling, below the longest hold */
+#define CACHE_MAX_S 30
+_Static_assert((SETTLE_MAX_S + CACHE_MAX_S) * 1000 + ROTATION_SWITCH_MS +
+                       ROTATE_QUIET_MS <=
+                   ROTATION_HOLD_MS,
+               "there is time for open orders before the longest hold ends");
 
 struct account *admin_rotation(struct guardian *g, struct varlink_call *call,
                                const char *name)
@@ -341,11 +345,8 @@ static void step(struct guardian *g, struct varlink_call *call,
         drain(g, call, a);
         return;
     case ROTATION_SWITCHING:
-        if (rotate_is_carried(a->rotation))
-            admin_error_state(call, rotation_state_name(x->state),
-                              "somebody else has asked the CA to switch and "
-                              "waits for its answer");
-        else if (x->sent_s && !x->reason)
+        /* Whoever has asked the CA to switch is waited for. */
+        if (x->sent_s && !x->reason && !rotate_is_carried(a->rotation))
             lost(g, call, a);
         else
             admin_reply_rotation(call, a);

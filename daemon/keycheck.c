@@ -11,10 +11,12 @@
 #include "daemon/rotate.h"
 
 #define KEYS_MAX 100000 /* listed: more is no registry of ours */
+#define TRIES 5         /* while keys come and go */
 
 /* What the token says of one account. */
 struct keycheck_row {
     struct account *account;
+    char thumbprint[JWK_THP_TEXT_LEN + 1]; /* of its key at the beginning */
     bool found;
     bool matches;      /* the public key is the registry's */
     bool ours;         /* a label of our form, else named by an operator */
@@ -27,7 +29,8 @@ struct keycheck {
     struct guardian *g;
     struct token *token;
     struct keycheck_fns fns;
-    uint64_t connection;
+    uint64_t connection, changes;
+    unsigned tries;
     char prefix[TOKEN_LABEL_MAX + 8];
     uint32_t skip;
     struct keycheck_row *rows;
@@ -35,6 +38,7 @@ struct keycheck {
     size_t next_find; /* rows whose key has to be asked for by name */
 };
 
+static void keycheck_begin(struct keycheck *k);
 static void keycheck_list(struct keycheck *k);
 static void keycheck_find(struct keycheck *k);
 
@@ -179,8 +183,33 @@ static void keycheck_judge(struct keycheck *k, const struct keycheck_row *row)
                 row->account->row.acme.name, r);
 }
 
+/* What was listed before a key came or went, or an account got another one,
+ * and what was listed after that do not make one list. */
+static bool keycheck_is_torn(const struct keycheck *k)
+{
+    for (size_t i = 0; i < k->n_rows; i++) {
+        if (strcmp(k->rows[i].thumbprint,
+                   k->rows[i].account->row.acme.thumbprint) != 0)
+            return true;
+    }
+    return token_changes(k->token) != k->changes;
+}
+
 static void keycheck_complete(struct keycheck *k)
 {
+    static const struct token_answer torn = {
+        .r = -EBUSY,
+        .text = "keys were made and destroyed all the time",
+        .retry_after_ms = 1000,
+    };
+
+    if (!keycheck_is_stale(k) && keycheck_is_torn(k)) {
+        if (++k->tries < TRIES)
+            keycheck_begin(k);
+        else
+            keycheck_finish(k, &torn);
+        return;
+    }
     for (size_t i = 0; !keycheck_is_stale(k) && i < k->n_rows; i++)
         keycheck_judge(k, &k->rows[i]);
     keycheck_finish(k,
@@ -267,21 +296,46 @@ static int keycheck_rows(struct keycheck *k)
     char name[LABEL_ACCOUNT_MAX + 1];
     unsigned generation;
 
+    free(k->rows);
+    k->n_rows = 0;
     k->rows = calloc(as->n + 1, sizeof(*k->rows));
     if (!k->rows)
         return -ENOMEM;
     for (size_t i = 0; i < as->n; i++) {
         struct account *a = as->items[i];
+        struct keycheck_row *row = &k->rows[k->n_rows];
 
         if (a->token != k->token)
             continue;
-        k->rows[k->n_rows++] = (struct keycheck_row){
+        *row = (struct keycheck_row){
             .account = a,
             .ours = label_parse(a->row.key_label, prefix,
                                 store_instance(k->g->store), name, &generation),
         };
+        memcpy(row->thumbprint, a->row.acme.thumbprint,
+               sizeof(row->thumbprint));
+        k->n_rows++;
     }
     return 0;
+}
+
+static void keycheck_begin(struct keycheck *k)
+{
+    static const struct token_answer memory = {
+        .r = -EBUSY,
+        .text = "out of memory",
+        .retry_after_ms = 1000,
+    };
+
+    if (k->tries > 0 && k->fns.again)
+        k->fns.again(k->fns.userdata);
+    k->skip = 0;
+    k->next_find = 0;
+    k->changes = token_changes(k->token);
+    if (keycheck_rows(k))
+        keycheck_finish(k, &memory);
+    else
+        keycheck_list(k);
 }
 
 void keycheck_start(struct guardian *g, struct token *t,
@@ -289,21 +343,18 @@ void keycheck_start(struct guardian *g, struct token *t,
 {
     struct keycheck *k = calloc(1, sizeof(*k));
 
-    if (k) {
-        *k = (struct keycheck){
-            .g = g, .token = t, .fns = *fns, .connection = token_connection(t)
-        };
-        (void)snprintf(k->prefix, sizeof(k->prefix),
-                       "%s:%s:", token_settings(t)->key_prefix,
-                       store_instance(g->store));
-    }
-    if (!k || keycheck_rows(k)) {
-        free(k);
+    if (!k) {
         fns->done(&(struct token_answer){ .r = -EBUSY,
                                           .text = "out of memory",
                                           .retry_after_ms = 1000 },
                   fns->userdata);
         return;
     }
-    keycheck_list(k);
+    *k = (struct keycheck){
+        .g = g, .token = t, .fns = *fns, .connection = token_connection(t)
+    };
+    (void)snprintf(k->prefix, sizeof(k->prefix),
+                   "%s:%s:", token_settings(t)->key_prefix,
+                   store_instance(g->store));
+    keycheck_begin(k);
 }

@@ -15,11 +15,15 @@
 
 struct keycheck_fns {
     void (*key)(const struct token_key *key, void *userdata); /* may be NULL */
+    /* The keys that were told are void: it begins anew, since keys came or went
+     * while it looked. Goes with key. */
+    void (*again)(void *userdata);
     void (*done)(const struct token_answer *answer, void *userdata);
     void *userdata;
 };
 
 /* keycheck_start() - fns->done is called exactly once, perhaps at once; with
- * -ESTALE when the token's helper was replaced while it answered. */
+ * -ESTALE when the token's helper was replaced while it answered, -EBUSY when
+ * keys come and go all the time. */
 void keycheck_start(struct guardian *g, struct token *t,
                     const struct keycheck_fns *fns);

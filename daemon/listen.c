@@ -13,6 +13,9 @@
 
 #define NO_OWNER ((uid_t)-1)
 
+/* What a uid's clients hold does not keep its guardianctl out. */
+enum { SHARE_CLIENT = 0, SHARE_ADMIN };
+
 static const struct settings_lacme *find_lacme(const struct settings *s,
                                                const char *name)
 {
@@ -31,6 +34,7 @@ static int listen_client(struct guardian *g, int fd, const char *instance)
         g->varlink, fd,
         &(struct varlink_listener){ .instance = instance,
                                     .interfaces = interfaces,
+                                    .share = SHARE_CLIENT,
                                     .use_peerpidfd =
                                         g->options.use_peerpidfd });
 }
@@ -54,6 +58,7 @@ static int listen_admin(struct guardian *g, int fd)
     return varlink_server_listen(
         g->varlink, fd,
         &(struct varlink_listener){ .interfaces = interfaces,
+                                    .share = SHARE_ADMIN,
                                     .admit = admit_admin,
                                     .userdata = g,
                                     .use_peerpidfd =

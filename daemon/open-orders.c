@@ -39,14 +39,18 @@ static bool digest(const struct identifiers *names, uint8_t ret[static 32])
     return true;
 }
 
-static struct open_order *find(const struct open_orders *o,
-                               const uint8_t names[static 32])
+static struct open_order *oldest(const struct open_orders *o,
+                                 const uint8_t names[static 32])
 {
+    struct open_order *found = NULL;
+
     for (size_t i = 0; i < o->n; i++) {
-        if (memcmp(o->items[i].names, names, 32) == 0)
-            return &o->items[i];
+        struct open_order *x = &o->items[i];
+
+        if (memcmp(x->names, names, 32) == 0 && (!found || x->ms < found->ms))
+            found = x;
     }
-    return NULL;
+    return found;
 }
 
 static void forget_old(struct open_orders *o, uint64_t now_ms)
@@ -68,17 +72,11 @@ void open_orders_lost(struct open_orders *o, uint64_t now_ms)
 void open_orders_begin(struct open_orders *o, const struct identifiers *names,
                        uint64_t now_ms)
 {
-    uint8_t hash[32];
-    struct open_order *order, *more;
+    struct open_order order = { .ms = now_ms };
+    struct open_order *more;
 
-    if (!digest(names, hash)) {
+    if (!digest(names, order.names)) {
         open_orders_lost(o, now_ms);
-        return;
-    }
-    order = find(o, hash);
-    if (order) {
-        order->count++;
-        order->ms = now_ms;
         return;
     }
     forget_old(o, now_ms);
@@ -90,9 +88,7 @@ void open_orders_begin(struct open_orders *o, const struct identifiers *names,
         return;
     }
     o->items = more;
-    order = &more[o->n++];
-    *order = (struct open_order){ .ms = now_ms, .count = 1 };
-    memcpy(order->names, hash, sizeof(hash));
+    o->items[o->n++] = order;
 }
 
 void open_orders_finish(struct open_orders *o, const struct identifiers *names)
@@ -102,10 +98,9 @@ void open_orders_finish(struct open_orders *o, const struct identifiers *names)
 
     if (!digest(names, hash))
         return; /* it stays open for a while: that is safe */
-    order = find(o, hash);
-    if (!order || --order->count > 0)
-        return;
-    *order = o->items[--o->n];
+    order = oldest(o, hash);
+    if (order)
+        *order = o->items[--o->n];
 }
 
 size_t open_orders_count(const struct open_orders *o, uint64_t drain_ms,
@@ -113,10 +108,8 @@ size_t open_orders_count(const struct open_orders *o, uint64_t drain_ms,
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < o->n; i++) {
-        if (o->items[i].ms + drain_ms > now_ms)
-            n += o->items[i].count;
-    }
+    for (size_t i = 0; i < o->n; i++)
+        n += o->items[i].ms + drain_ms > now_ms;
     return n;
 }
 

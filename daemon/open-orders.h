@@ -18,8 +18,7 @@
 
 struct open_order {
     uint8_t names[32]; /* SHA-256 of the sorted names */
-    uint64_t ms;       /* of the newest */
-    unsigned count;
+    uint64_t ms;       /* begun then */
 };
 
 struct open_orders {

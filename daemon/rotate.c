@@ -377,7 +377,7 @@ static uint64_t rotate_due_ms(const struct rotation *r)
         return left_s > 0 ? (uint64_t)left_s * 1000 : RETRY_MS;
     }
     if (r->orders_held)
-        return ROTATE_ORDERS_HELD_MS;
+        return rotation_orders_held_ms(&r->row);
     if (!r->held_ms)
         return 0;
     return r->held_ms + ROTATION_HOLD_MS > now_ms

@@ -28,9 +28,9 @@ struct rotation {
     struct courier *courier; /* switching: has the request; may be NULL */
 };
 
-/* draining: so long without orders being held; then so long with that. */
+/* draining: so long without orders being held; then with that, for
+ * rotation_orders_held_ms(). */
 #define ROTATE_QUIET_MS 10000
-#define ROTATE_ORDERS_HELD_MS 30000
 
 /* May anything be signed for this account's clients? */
 enum rotate_gate {

@@ -31,6 +31,16 @@ enum rotation_ask rotation_ask_parse(const char *name)
     return ROTATION_ASK_NONE;
 }
 
+uint64_t rotation_orders_held_ms(const struct store_rotation *x)
+{
+    uint64_t then_ms =
+        (uint64_t)(x->settle_s + x->cache_s) * 1000 + ROTATION_SWITCH_MS;
+    uint64_t left_ms =
+        then_ms < ROTATION_HOLD_MS ? ROTATION_HOLD_MS - then_ms : 0;
+
+    return left_ms < ROTATION_ORDERS_MS ? left_ms : ROTATION_ORDERS_MS;
+}
+
 bool rotation_is_over(enum rotation_state s)
 {
     return s == ROTATION_DONE || s == ROTATION_ABORTED;

@@ -43,6 +43,8 @@ enum rotation_ask rotation_ask_parse(const char *name);
 #define ROTATION_TRIES 4             /* of keyChange, after badNonce */
 #define ROTATION_CONSISTENT_MS 60000 /* before "not switched" is believed */
 #define ROTATION_HOLD_MS 60000       /* longest that a request is held */
+#define ROTATION_ORDERS_MS 30000     /* new orders, while open ones finish */
+#define ROTATION_SWITCH_MS 5000      /* the CA's time for its answers */
 
 /* What the CA has said of a key in this round. */
 enum rotation_word {
@@ -71,6 +73,10 @@ struct rotation_answer {
     const char *account_status; /* "valid" */
     const char *thumbprint;     /* of the key in the account object */
 };
+
+/* rotation_orders_held_ms() - how long new orders may wait in draining: they
+ * wait on while the CA switches, and no longer than ROTATION_HOLD_MS in all. */
+uint64_t rotation_orders_held_ms(const struct store_rotation *x);
 
 /* rotation_is_over() - done or aborted: another one may begin. */
 bool rotation_is_over(enum rotation_state s);

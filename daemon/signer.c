@@ -270,13 +270,17 @@ static void key_authorization(struct guardian *g, struct varlink_call *call,
         answer(call, r, &b);
 }
 
+/* The rules may have been reloaded meanwhile: they are asked again. */
 static void on_key_released(bool released, void *userdata)
 {
     CLEANUP_FREE struct key_authorization_call *k = userdata;
     struct refusal refusal = { .reason = REASON_ACCOUNT_NOT_READY };
+    const struct account *a;
 
     if (released) {
-        key_authorization(k->guardian, k->call, k->account, k->token);
+        a = find_account(k->guardian, k->call, k->account->row.acme.name);
+        if (a)
+            key_authorization(k->guardian, k->call, a, k->token);
         return;
     }
     (void)snprintf(refusal.detail, sizeof(refusal.detail), "%s",

@@ -65,6 +65,11 @@ struct token_entry *token_list_find(const struct token_list *l, uint64_t id)
     return e;
 }
 
+bool token_op_changes_keys(enum token_op op)
+{
+    return op == TOKEN_OP_GENERATE || op == TOKEN_OP_DESTROY;
+}
+
 bool token_entry_repeatable(const struct token_entry *e)
 {
     switch ((enum token_op)e->request.op) {

@@ -32,6 +32,8 @@ void token_list_remove(struct token_list *l, struct token_entry *e);
 struct token_entry *token_list_find(const struct token_list *l, uint64_t id);
 
 /* token_entry_repeatable() - asking twice does no harm. */
+/* token_op_changes_keys() - a key is made or destroyed by it. */
+bool token_op_changes_keys(enum token_op op);
 bool token_entry_repeatable(const struct token_entry *e);
 
 /* token_entry_answer() - calls its function and frees it; it is in no list. */

@@ -30,6 +30,7 @@ struct token {
     struct token_list waiting, sent;
     uint64_t next_id;
     uint64_t connection; /* counts the helpers */
+    uint64_t changes;    /* keys made and destroyed, asked and answered */
     bool answered;       /* this helper answered at least once */
     bool open;           /* this helper's keys were looked at: it may sign */
     bool refused;        /* this helper says that the token does not work */
@@ -238,6 +239,7 @@ void token_send(struct token *t, const struct token_ask *ask, token_done_fn fn,
            userdata);
         return;
     }
+    t->changes += token_op_changes_keys(ask->op);
     t->next_id++;
     e->fn = fn;
     e->userdata = userdata;
@@ -304,6 +306,7 @@ static int token_receive(struct token *t)
     t->rx.head.text[TOKEN_TEXT_MAX - 1] = '\0';
     t->answered = true;
     token_list_remove(&t->sent, e);
+    t->changes += token_op_changes_keys((enum token_op)e->request.op);
     token_entry_answer(e,
                        &(struct token_answer){
                            .result = (enum token_result)t->rx.head.result,
@@ -591,6 +594,11 @@ bool token_spawned(const struct token *t)
 uint64_t token_connection(const struct token *t)
 {
     return t->connection;
+}
+
+uint64_t token_changes(const struct token *t)
+{
+    return t->changes;
 }
 
 size_t token_in_flight(const struct token *t)

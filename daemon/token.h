@@ -80,6 +80,9 @@ void token_keys_unknown(struct token *t, const struct token_answer *why);
 /* token_connection() - another number for each helper. */
 uint64_t token_connection(const struct token *t);
 
+/* token_changes() - another number whenever a key may have come or gone. */
+uint64_t token_changes(const struct token *t);
+
 /**
  * token_send() - ask the helper
  *

@@ -63,9 +63,10 @@ struct varlink_call {
     void *gone_userdata;
 };
 
-/* Connections and calls of one uid. */
+/* Connections and calls of one uid, on sockets of one share. */
 struct varlink_uid {
     uid_t uid;
+    unsigned share;
     unsigned n_refs;
     unsigned n_conns; /* open */
     unsigned n_calls; /* in flight, also of peers that are gone */
@@ -115,7 +116,7 @@ struct varlink_conn *varlink_conn_unref(struct varlink_conn *c);
 DEFINE_CLEANUP(struct varlink_conn *, varlink_conn_unref)
 #define CLEANUP_VARLINK_CONN CLEANUP(varlink_conn_unref_p)
 struct varlink_socket *varlink_socket_unref(struct varlink_socket *l);
-int varlink_uid_get(struct varlink_server *s, uid_t uid,
+int varlink_uid_get(struct varlink_server *s, uid_t uid, unsigned share,
                     struct varlink_uid **ret) MUST_CHECK;
 struct varlink_uid *varlink_uid_ref(struct varlink_uid *u);
 struct varlink_uid *varlink_uid_unref(struct varlink_uid *u);

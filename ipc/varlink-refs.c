@@ -37,7 +37,7 @@ struct varlink_socket *varlink_socket_unref(struct varlink_socket *l)
 }
 
 /* In a list: there are as many entries as uids are connected at the moment. */
-int varlink_uid_get(struct varlink_server *s, uid_t uid,
+int varlink_uid_get(struct varlink_server *s, uid_t uid, unsigned share,
                     struct varlink_uid **ret)
 {
     struct varlink_uid *u;
@@ -45,7 +45,7 @@ int varlink_uid_get(struct varlink_server *s, uid_t uid,
     TAILQ_FOREACH(u, &s->uids, all)
     {
         /* cppcheck-suppress uninitvar */
-        if (u->uid == uid) {
+        if (u->uid == uid && u->share == share) {
             *ret = varlink_uid_ref(u);
             return 0;
         }
@@ -54,7 +54,9 @@ int varlink_uid_get(struct varlink_server *s, uid_t uid,
     u = malloc(sizeof(*u));
     if (!u)
         return -ENOMEM;
-    *u = (struct varlink_uid){ .uid = uid, .n_refs = 1, .server = s };
+    *u = (struct varlink_uid){
+        .uid = uid, .share = share, .n_refs = 1, .server = s
+    };
     TAILQ_INIT(&u->parked);
     TAILQ_INSERT_TAIL(&s->uids, u, all);
     *ret = u;

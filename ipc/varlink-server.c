@@ -125,9 +125,10 @@ static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
 DEFINE_CLEANUP(struct varlink_uid *, varlink_uid_unref)
 
 /* The limit comes before everything that costs more than one system call. */
-static int find_share(struct varlink_server *s, int fd,
+static int find_share(const struct varlink_socket *l, int fd,
                       struct varlink_uid **ret)
 {
+    struct varlink_server *s = l->server;
     CLEANUP(varlink_uid_unref_p) struct varlink_uid *u = NULL;
     struct ucred cred;
     socklen_t len = sizeof(cred);
@@ -135,7 +136,7 @@ static int find_share(struct varlink_server *s, int fd,
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
         return -errno;
-    r = varlink_uid_get(s, cred.uid, &u);
+    r = varlink_uid_get(s, cred.uid, l->listener.share, &u);
     if (r)
         return r;
     if (u->n_conns >= s->limits.connections_per_uid)
@@ -150,7 +151,7 @@ static int admit(struct varlink_socket *l, int *fd)
     CLEANUP_PEER struct peer *peer = NULL;
     int r;
 
-    r = find_share(l->server, *fd, &u);
+    r = find_share(l, *fd, &u);
     if (r)
         return r;
     r = peer_new_connected_after(*fd, l->listener.use_peerpidfd,

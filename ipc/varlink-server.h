@@ -83,6 +83,11 @@ struct varlink_listener {
      * NULL-ended names, borrowed.
      */
     const char *const *interfaces;
+    /*
+     * The limits of a uid hold for all sockets of one share together: who has
+     * used up one is still served by another.
+     */
+    unsigned share;
     /* Asked at accept, before a byte is read; false: closed. May be NULL. */
     bool (*admit)(const struct peer *peer, void *userdata);
     void *userdata;

@@ -3,6 +3,7 @@
 """Rotation of an account's key against a real Pebble: no order fails, and every
 answer of a CA leads to the state that it should."""
 
+import contextlib
 import json
 import socket
 import sys
@@ -13,7 +14,7 @@ from acme_client import csr, unb64
 from daemon import verify
 from https_peer import Answer
 from lab import Varlink, b64url, expect, thumbprint, wait_for
-from rotation_lab import (KEY_CHANGE, NAME, QUICK, Cut, Issuing,
+from rotation_lab import (KEY_CHANGE, NAME, QUICK, SIGNER, Cut, Issuing,
                           RotationCases, Signing, inner_of, run)
 
 
@@ -314,7 +315,7 @@ class Cases(RotationCases):
     def test_a_nonce_that_is_never_good_ends_it(self):
         self.refuse(Answer.problem(400, "badNonce", "another"), "bad-nonce")
 
-    def test_a_second_driver_is_told_of_the_first(self):
+    def test_a_second_driver_waits_for_the_first(self):
         w = self.w
         begun, go_on = threading.Event(), threading.Event()
 
@@ -326,15 +327,106 @@ class Cases(RotationCases):
         self.ca.on_key_change = slowly
         first = w.start_ctl("rotate", "start", "main", *QUICK, *w.ca)
         expect(begun.wait(30), "keyChange")
-        w.resume(code=1, says="somebody else has asked the CA")
+        second = w.start_ctl("rotate", "resume", "main", *w.ca)
         row = w.rotation()
         expect(row["state"] == "switching" and "waited for" in row["next"],
                str(row))
         go_on.set()
-        out = first.communicate(timeout=60)[0]
+        for driver in first, second:
+            out = driver.communicate(timeout=60)[0]
+            expect(driver.returncode == 0 and "unresolved" not in out, out)
         self.ca.on_key_change = None
-        expect(first.returncode == 0 and "unresolved" not in out, out)
         self.works()
+
+    def test_many_drivers_end_one_rotation(self):
+        """Whatever one of them asks may be no question any more."""
+        w = self.w
+        w.must("RotationStart", account="main", settle=1, cacheTime=1,
+               orderDrain=0, grace=0)
+        drivers = [w.start_ctl("rotate", "resume", "main", *w.ca)
+                   for _ in range(6)]
+        for driver in drivers:
+            out = driver.communicate(timeout=120)[0]
+            expect(driver.returncode == 0 and "done:" in out, out)
+        self.works()
+
+    @contextlib.contextmanager
+    def while_switching(self):
+        """The CA's answer to keyChange comes when this is over; then whoever
+        rotates is waited for."""
+        w = self.w
+        begun, go_on = threading.Event(), threading.Event()
+
+        def slowly(forward):
+            begun.set()
+            go_on.wait(50)
+            return forward()
+
+        self.ca.on_key_change = slowly
+        driver = w.start_ctl("rotate", "start", "main", *QUICK, *w.ca)
+        try:
+            expect(begun.wait(60), "keyChange")
+            yield
+        finally:
+            go_on.set()
+            out = driver.communicate(timeout=60)[0]
+            self.ca.on_key_change = None
+        expect(driver.returncode == 0, out)
+
+    def ask_key_authorization(self):
+        v = Varlink(self.w.client, timeout=90)
+        with contextlib.suppress(OSError):
+            v.send(SIGNER + "KeyAuthorization",
+                   {"account": "main", "token": "A" * 43})
+        return v
+
+    def test_what_clients_hold_does_not_keep_operators_out(self):
+        w = self.w
+        with self.while_switching():
+            # Some that other tests left open count, too.
+            held = [self.ask_key_authorization() for _ in range(64)]
+            wait_for("many to be held", lambda: w.rotation()["waiting"] > 30)
+            wait_for("no client to be served", lambda: not self.is_served())
+            w.ctl("token", "list")
+        new = w.account("main")["thumbprint"]
+        served = 0
+        for v in held:
+            with contextlib.suppress(ConnectionResetError):
+                error, answer = v.receive()
+                expect(not error and answer["keyAuthorization"].endswith(new),
+                       f"{error} {answer}")
+                served += 1
+            v.close()
+        expect(served > 30, str(served))
+
+    def is_served(self):
+        v = Varlink(self.w.client)
+        try:
+            v.call("org.varlink.service.GetInfo")
+            return True
+        except OSError:
+            return False
+        finally:
+            v.close()
+
+    def test_a_held_key_authorization_is_judged_again(self):
+        """The rules were reloaded while it was held."""
+        w = self.w
+        policy = self.lab.dir / "etc/policy.d/test.policy"
+        before = policy.read_text()
+        try:
+            with self.while_switching():
+                v = self.ask_key_authorization()
+                wait_for("it is held", lambda: w.rotation()["waiting"] == 1)
+                policy.write_text(before.replace("Account=main",
+                                                 "Account=other"))
+                w.ctl("reload")
+            error, answer = v.receive()
+            v.close()
+        finally:
+            policy.write_text(before)
+            w.ctl("reload")
+        expect(error == SIGNER + "UnknownAccount", f"{error} {answer}")
 
     def test_an_answer_that_is_lost_after_the_switch(self):
         for answer in (Cut(), Answer(502, b"<html>"),

@@ -215,6 +215,12 @@ uint64_t token_connection(const struct token *t)
     return fakes.connection;
 }
 
+uint64_t token_changes(const struct token *t)
+{
+    (void)t;
+    return fakes.changes;
+}
+
 void token_refresh(struct token *t, enum token_op op, void (*fn)(void *),
                    void *userdata)
 {

@@ -19,7 +19,7 @@ struct fakes {
     unsigned asked;
     char label[TOKEN_LABEL_MAX + 8];
     char input[4096];
-    uint64_t connection;
+    uint64_t connection, changes;
     struct token_answer answer; /* given at once, unless: */
     bool hold;
     void (*on_ask)(const struct token_ask *ask); /* sets the answer; or NULL */

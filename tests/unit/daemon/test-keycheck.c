@@ -25,7 +25,7 @@ static struct world {
     struct token_key keys[KEYS_MAX];
     uint32_t n_keys;
     struct token_key page[TOKEN_LIST_MAX];
-    unsigned pages, finds, seen, done;
+    unsigned pages, finds, seen, done, torn_pages;
     struct jwk jwk[2];
     uint8_t spki[2][TOKEN_SPKI_MAX];
     uint32_t spki_len[2];
@@ -48,6 +48,10 @@ static void on_list(const struct token_ask *ask)
         n = TOKEN_LIST_MAX;
     memcpy(w.page, w.keys + request.skip, n * sizeof(*w.page));
     w.pages++;
+    if (w.torn_pages > 0) {
+        w.torn_pages--;
+        fakes.changes++;
+    }
     fakes.answer = (struct token_answer){ .result = TOKEN_S_OK,
                                           .data = { (uint8_t *)w.page,
                                                     n * sizeof(*w.page) },
@@ -166,6 +170,12 @@ static void on_key(const struct token_key *key, void *userdata)
     w.seen++;
 }
 
+static void on_again(void *userdata)
+{
+    (void)userdata;
+    w.seen = 0;
+}
+
 static void on_done(const struct token_answer *a, void *userdata)
 {
     (void)userdata;
@@ -177,7 +187,8 @@ static void on_done(const struct token_answer *a, void *userdata)
 static void check(void)
 {
     keycheck_start(&w.g, (struct token *)&a_token,
-                   &(struct keycheck_fns){ .key = on_key, .done = on_done });
+                   &(struct keycheck_fns){
+                       .key = on_key, .again = on_again, .done = on_done });
     assert_int_equal(w.done, 1);
 }
 
@@ -387,6 +398,63 @@ static void test_many_keys_come_in_pages(void **state)
     assert_int_equal(w.seen, 2 * TOKEN_LIST_MAX + 1);
 }
 
+/* A page may have been missed: what they say together is nobody's token. */
+static void test_keys_that_come_meanwhile_are_looked_at_again(void **state)
+{
+    struct account *a;
+
+    (void)state;
+    add_key(ours("le:1"), 0);
+    a = add_account("le", ours("le:1"));
+    w.torn_pages = 2;
+    check();
+    assert_int_equal(w.r, 0);
+    assert_null(a->unresolved);
+    assert_int_equal(w.pages, 3);
+    assert_int_equal(w.seen, 1);
+}
+
+static void test_keys_that_never_stay_prove_nothing(void **state)
+{
+    struct account *a;
+
+    (void)state;
+    a = add_account("le", ours("le:1"));
+    w.torn_pages = 100;
+    check();
+    assert_int_equal(w.r, -EBUSY);
+    assert_null(a->unresolved);
+}
+
+static void switched_meanwhile(const struct token_ask *ask)
+{
+    struct account *a = w.g.accounts.items[0];
+    struct store_account row = a->row;
+
+    on_ask(ask);
+    if (a->row.generation > 1)
+        return;
+    row.acme.jwk = w.jwk[1];
+    assert_int_equal(jwk_thumbprint_text(&w.jwk[1], row.acme.thumbprint), 0);
+    row.key_label = (char *)(uintptr_t)ours("le:2");
+    row.generation = 2;
+    assert_int_equal(accounts_update(&w.g, a, &row), 0);
+}
+
+static void test_a_switch_meanwhile_is_no_disagreement(void **state)
+{
+    struct account *a;
+
+    (void)state;
+    fakes.on_ask = switched_meanwhile;
+    add_key(ours("le:2"), 1);
+    a = add_account("le", ours("le:1"));
+    check();
+    assert_int_equal(w.r, 0);
+    assert_null(a->unresolved);
+    assert_int_equal(w.pages, 2);
+}
+
 static void no_token(const struct token_ask *ask)
 {
     (void)ask;
@@ -446,6 +514,9 @@ int main(void)
         CHECK_TEST(test_a_key_with_a_name_of_its_own_is_found_by_it),
         CHECK_TEST(test_what_is_there_again_needs_nobody),
         CHECK_TEST(test_many_keys_come_in_pages),
+        CHECK_TEST(test_keys_that_come_meanwhile_are_looked_at_again),
+        CHECK_TEST(test_keys_that_never_stay_prove_nothing),
+        CHECK_TEST(test_a_switch_meanwhile_is_no_disagreement),
         CHECK_TEST(test_a_token_that_does_not_answer_changes_nothing),
         CHECK_TEST(test_a_helper_that_is_replaced_meanwhile_proves_nothing),
     };

@@ -68,6 +68,20 @@ static void test_each_counts(void **state)
     assert_int_equal(open_orders_count(&o, DRAIN, 3000), 2);
 }
 
+/* One that was left open for good ends no later because of another one. */
+static void test_each_ends_by_itself(void **state)
+{
+    (void)state;
+    begin("a.example", NULL, 1000);
+    begin("a.example", NULL, 1000 + DRAIN - 1);
+    assert_int_equal(open_orders_count(&o, DRAIN, 1000 + DRAIN - 1), 2);
+    assert_int_equal(open_orders_count(&o, DRAIN, 1000 + DRAIN), 1);
+    finish("a.example", NULL); /* the older one is taken for finished */
+    assert_int_equal(open_orders_count(&o, DRAIN, 1000 + DRAIN), 1);
+    finish("a.example", NULL);
+    assert_int_equal(open_orders_count(&o, DRAIN, 1000 + DRAIN), 0);
+}
+
 static void test_one_that_is_left_open_is_not_waited_for(void **state)
 {
     (void)state;
@@ -103,6 +117,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ORDERS_TEST(test_from_its_order_until_its_finalize),
         ORDERS_TEST(test_each_counts),
+        ORDERS_TEST(test_each_ends_by_itself),
         ORDERS_TEST(test_one_that_is_left_open_is_not_waited_for),
         ORDERS_TEST(test_what_cannot_be_kept_is_not_forgotten),
     };

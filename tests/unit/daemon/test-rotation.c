@@ -577,6 +577,25 @@ static void test_names(void **state)
 
 #define ROTATION_TEST(name) cmocka_unit_test_setup(name, setup)
 
+/* Held as a new order, then with everything else: a minute in all. */
+static void test_orders_are_held_within_the_longest_hold(void **state)
+{
+    static const struct {
+        int64_t settle_s, cache_s;
+        uint64_t ms;
+    } cases[] = {
+        { 0, 0, 30000 }, { 5, 15, 30000 }, { 15, 30, 10000 }, { 60, 60, 0 }
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct store_rotation x = { .settle_s = cases[i].settle_s,
+                                          .cache_s = cases[i].cache_s };
+
+        assert_int_equal(rotation_orders_held_ms(&x), cases[i].ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -606,6 +625,7 @@ int main(void)
         ROTATION_TEST(test_the_new_key_is_confirmed_over_the_cache_time),
         ROTATION_TEST(test_what_was_not_asked_is_not_heard),
         ROTATION_TEST(test_names),
+        cmocka_unit_test(test_orders_are_held_within_the_longest_hold),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,6 +115,28 @@ static void test_limits_of_one_uid_leave_others_alone(void **state)
     fixture_expect(&f, two, ANSWER(1));
 }
 
+static void test_another_share_of_the_same_uid_is_served(void **state)
+{
+    CLEANUP(fixture_stop) struct fixture f;
+    CLEANUP_FD int held = -1;
+    CLEANUP_FD int other = -1;
+    CLEANUP_FD int same = -1;
+
+    (void)state;
+    fixture_start(&f, (struct varlink_limits){ .connections_per_uid = 1,
+                                               .requests_per_uid = 1 });
+    held = fixture_connect(&f);
+    fixture_send(held, HOLD);
+    fixture_listen(&f, "other", 1);
+    other = fixture_connect(&f);
+    fixture_send(other, ECHO(1));
+    fixture_expect(&f, other, ANSWER(1));
+    same = fixture_connect(&f);
+    fixture_expect_closed(&f, same);
+    fixture_release(&f, "{\"v\":0}");
+    fixture_expect(&f, held, ANSWER(0));
+}
+
 static void test_requests_above_the_limit_wait_their_turn(void **state)
 {
     enum { N = 8 };
@@ -351,6 +373,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_connections_per_uid_are_limited),
         cmocka_unit_test(test_a_connection_that_is_not_admitted_is_not_read),
+        cmocka_unit_test(test_another_share_of_the_same_uid_is_served),
         cmocka_unit_test(test_requests_above_the_limit_wait_their_turn),
         cmocka_unit_test(test_a_gone_peer_keeps_its_place_until_answered),
         cmocka_unit_test(test_a_turn_that_is_not_used_passes_on),

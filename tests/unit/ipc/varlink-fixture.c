@@ -122,18 +122,33 @@ static bool admit(const struct peer *peer, void *userdata)
     return f->admit;
 }
 
-void fixture_start(struct fixture *f, struct varlink_limits limits)
+void fixture_listen(struct fixture *f, const char *name, unsigned share)
 {
     static const char *const served[] = { "org.example.Test", NULL };
-    static const struct varlink_info info = { "acme-guardian", "test", "1",
-                                              "https://example.org" };
     struct errmsg err;
     int fd;
+
+    (void)snprintf(f->path, sizeof(f->path), "%s/%s", f->dir, name);
+    assert_int_equal(activation_listen(f->path, 0666, (uid_t)-1, &fd, &err), 0);
+    assert_int_equal(varlink_server_listen(
+                         f->server, fd,
+                         &(struct varlink_listener){ .instance = "here",
+                                                     .interfaces = served,
+                                                     .share = share,
+                                                     .admit = admit,
+                                                     .userdata = f,
+                                                     .use_peerpidfd = true }),
+                     0);
+}
+
+void fixture_start(struct fixture *f, struct varlink_limits limits)
+{
+    static const struct varlink_info info = { "acme-guardian", "test", "1",
+                                              "https://example.org" };
 
     *f = (struct fixture){ .dir = "/tmp/varlink-XXXXXX", .admit = true };
     assert_non_null(mkdtemp(f->dir));
     assert_int_equal(chmod(f->dir, 0755), 0);
-    (void)snprintf(f->path, sizeof(f->path), "%s/sock", f->dir);
     f->interface = (struct varlink_interface){ "org.example.Test",
                                                "interface org.example.Test\n",
                                                methods,
@@ -152,15 +167,8 @@ void fixture_start(struct fixture *f, struct varlink_limits limits)
                      0);
     assert_int_equal(varlink_server_add(f->server, &f->interface), 0);
     assert_int_equal(varlink_server_add(f->server, &f->other), 0);
-    assert_int_equal(activation_listen(f->path, 0666, (uid_t)-1, &fd, &err), 0);
-    assert_int_equal(varlink_server_listen(
-                         f->server, fd,
-                         &(struct varlink_listener){ .instance = "here",
-                                                     .interfaces = served,
-                                                     .admit = admit,
-                                                     .userdata = f,
-                                                     .use_peerpidfd = true }),
-                     0);
+    fixture_listen(f, "sock", 0);
+    (void)snprintf(f->first_path, sizeof(f->first_path), "%s", f->path);
 }
 
 void fixture_stop(struct fixture *f)
@@ -170,6 +178,7 @@ void fixture_stop(struct fixture *f)
         fixture_release(f, "{}");
     sd_event_unref(f->event);
     (void)unlink(f->path);
+    (void)unlink(f->first_path);
     assert_int_equal(rmdir(f->dir), 0);
 }
 

@@ -32,6 +32,7 @@ struct fixture {
     struct varlink_interface other; /* added, but not served on the socket */
     char dir[32];
     char path[64];
+    char first_path[64];
     struct varlink_call *held[HELD_MAX];
     size_t n_held;
     unsigned n_gone;
@@ -45,6 +46,8 @@ struct fixture {
 /* Zero limits: 64 connections and 64 requests. */
 void fixture_start(struct fixture *f, struct varlink_limits limits);
 void fixture_stop(struct fixture *f);
+/* Another socket for the same, at f->path from now on. */
+void fixture_listen(struct fixture *f, const char *name, unsigned share);
 
 void fixture_spin(struct fixture *f);
 int fixture_connect(const struct fixture *f);
