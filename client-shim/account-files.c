@@ -12,6 +12,7 @@
 #include "base/settings.h"
 #include "client-shim/credential.h"
 #include "client-shim/ctl-commands.h"
+#include "client-shim/key-type.h"
 
 /* Every key of acme-guardian.account(5). */
 static const struct config_schema account_schema[] = {
@@ -94,27 +95,14 @@ static int read_directory(struct account_wish *w,
 static int read_key_type(struct account_wish *w, const struct config_section *s,
                          struct errmsg *reterr)
 {
-    static const struct {
-        const char *word, *alg;
-        unsigned rsa_bits;
-    } types[] = {
-        { "ec-p256", "ES256", 0 },     { "ec-p384", "ES384", 0 },
-        { "rsa-2048", "RS256", 2048 }, { "rsa-3072", "RS256", 3072 },
-        { "rsa-4096", "RS256", 4096 }, { "ed25519", "EdDSA", 0 },
-    };
     unsigned line = 0;
     const char *v = config_last(s, "KeyType", &line);
+    const char *alg;
 
-    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-        if (strcmp(types[i].word, v ? v : "ec-p256") != 0)
-            continue;
-        w->rsa_bits = types[i].rsa_bits;
-        return settings_set_string(&w->alg, types[i].alg);
-    }
+    if (key_type_read(v ? v : "ec-p256", &alg, &w->rsa_bits))
+        return settings_set_string(&w->alg, alg);
     return invalid(s, line, reterr,
-                   "KeyType= is ec-p256, ec-p384, rsa-2048, rsa-3072, rsa-4096 "
-                   "or ed25519, not %.100s",
-                   v);
+                   "KeyType= is " KEY_TYPE_WORDS ", not %.100s", v);
 }
 
 static int read_eab(struct account_wish *w, const struct config_section *s,

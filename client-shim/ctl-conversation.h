@@ -9,6 +9,8 @@
  * in ctl-daemon.h.
  */
 
+struct outside_key;
+
 struct ctl_conversation {
     const struct ctl_context *context;
     const char *account; /* its name */
@@ -16,6 +18,8 @@ struct ctl_conversation {
     struct ctl_daemon daemon;
     json_t *shown;                   /* AccountShow's answer */
     struct net_directory *directory; /* NULL until it was fetched */
+    /* Of a rotation from or to a key that is here; borrowed, NULL: none. */
+    const struct outside_key *outside;
 };
 #define CLEANUP_CTL_CONVERSATION CLEANUP(ctl_conversation_deinit)
 void ctl_conversation_deinit(struct ctl_conversation *v);

@@ -126,13 +126,21 @@ static int ask_with(struct ctl_conversation *v, const char *ask,
                     const char *nonce, bool *ret_late)
 {
     CLEANUP_CTL_JSON json_t *jws = NULL;
-    int r;
+    CLEANUP_CTL_JSON json_t *inner = NULL;
+    int r = CTL_EXIT_DONE;
 
-    r = call(v, "RotationSign",
-             json_pack("{s:s, s:s, s:s}", "account", v->account, "ask", ask,
-                       "nonce", nonce),
-             ret_late, &jws);
-    return r || *ret_late ? r : send_once(v, ask, jws);
+    if (v->outside && strcmp(ask, KEY_CHANGE) == 0)
+        r = ctl_rotate_sign_inner(v, &inner);
+    if (r == 0)
+        r = call(v, "RotationSign",
+                 json_pack("{s:s, s:s, s:s, s:O*}", "account", v->account,
+                           "ask", ask, "nonce", nonce, "inner", inner),
+                 ret_late, &jws);
+    if (r || *ret_late)
+        return r;
+    if (!ctl_string(jws, "signature"))
+        r = ctl_rotate_sign_outside(v, jws);
+    return r ? r : send_once(v, ask, jws);
 }
 
 int ctl_rotate_ask(struct ctl_conversation *v, const char *ask, bool *ret_heard)

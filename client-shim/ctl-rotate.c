@@ -9,6 +9,7 @@
 #include "client-shim/ctl-commands.h"
 #include "client-shim/ctl-print.h"
 #include "client-shim/ctl-prove.h"
+#include "client-shim/outside-key.h"
 
 /*
  * rotate start|status|resume|abort. A rotation lives in the daemon; whoever
@@ -179,7 +180,7 @@ static int make_ready(struct ctl_conversation *v, const json_t *rotation)
                                           : CTL_EXIT_DONE;
 }
 
-static int go_on(struct ctl_conversation *v, json_t **rotation)
+int ctl_rotate_go_on(struct ctl_conversation *v, json_t **rotation)
 {
     unsigned silence = 0;
     int r;
@@ -210,53 +211,29 @@ static int go_on(struct ctl_conversation *v, json_t **rotation)
 static int resume(struct ctl_conversation *v)
 {
     CLEANUP_CTL_JSON json_t *rotation = NULL;
-    int r = go_on(v, &rotation);
+    int r = ctl_rotate_go_on(v, &rotation);
 
     return r ? r : finish(v->context, rotation);
 }
 
 /* ---- commands ---- */
 
-static int add_seconds(const struct ctl_context *c, const char *option,
-                       const char *name, json_t *parameters)
-{
-    struct errmsg err = { 0 };
-    uint64_t value = UINT64_MAX;
-
-    if (ctl_args_uint(c, option, 0, 90 * 86400, &value, &err))
-        return ctl_fail_at(CTL_EXIT_USAGE, &err);
-    if (value != UINT64_MAX)
-        (void)json_object_set_new(parameters, name,
-                                  json_integer((json_int_t)value));
-    return CTL_EXIT_DONE;
-}
-
-static int start_parameters(const struct ctl_context *c, json_t *p)
-{
-    int r;
-
-    (void)json_object_set_new(p, "account", json_string(c->operands[0]));
-    if (ctl_args_has(c, "--keep-old-key"))
-        (void)json_object_set_new(p, "keepOldKey", json_true());
-    r = add_seconds(c, "--grace", "grace", p);
-    if (r == 0)
-        r = add_seconds(c, "--order-drain", "orderDrain", p);
-    if (r == 0)
-        r = add_seconds(c, "--settle", "settle", p);
-    return r ? r : add_seconds(c, "--cache-time", "cacheTime", p);
-}
-
 static int run_start(struct ctl_context *c)
 {
+    CLEANUP_OUTSIDE_KEY struct outside_key *key = NULL;
     CLEANUP_CTL_CONVERSATION struct ctl_conversation v = { 0 };
     CLEANUP_CTL_JSON json_t *parameters = json_object();
     int r;
 
-    r = start_parameters(c, parameters);
+    r = ctl_rotate_parameters(c, parameters);
     if (r == 0)
         r = ctl_conversation_open(c, c->operands[0], &v);
     if (r == 0)
         r = ctl_conversation_directory(&v, NULL);
+    if (r == 0)
+        r = ctl_rotate_make_key(&v, &key);
+    if (r == 0)
+        r = ctl_rotate_add_key(&v, parameters);
     if (r == 0)
         r = ctl_daemon_call(&v.daemon, "RotationStart", json_incref(parameters),
                             NULL);
@@ -276,9 +253,12 @@ static int open_known(struct ctl_context *c, struct ctl_conversation *v)
 
 static int run_resume(struct ctl_context *c)
 {
+    CLEANUP_OUTSIDE_KEY struct outside_key *key = NULL;
     CLEANUP_CTL_CONVERSATION struct ctl_conversation v = { 0 };
     int r = open_known(c, &v);
 
+    if (r == 0)
+        r = ctl_rotate_find_key(&v, &key);
     return r ? r : resume(&v);
 }
 
@@ -294,7 +274,7 @@ static int run_abort(struct ctl_context *c)
         r = ctl_daemon_call(&v.daemon, "RotationAbort",
                             json_pack("{s:s}", "account", v.account), NULL);
     if (r == 0)
-        r = go_on(&v, &rotation);
+        r = ctl_rotate_go_on(&v, &rotation);
     if (r)
         return r;
     r = finish(c, rotation);
@@ -351,6 +331,17 @@ static int run_status(struct ctl_context *c)
 }
 
 static const struct ctl_option start_options[] = {
+    { "--compromised", NULL, "somebody else may have the key: at once", 0,
+      false, false },
+    { "--key-type", "TYPE", "of the new key: ec-p256, rsa-3072, ...", 0, false,
+      false },
+    { "--token", "NAME", "where the new key is to live", 0, false, false },
+    { "--new-key", "URI", "of a key that is there already", 0, false, false },
+    { "--accept-weaker-key", NULL,
+      "the token may prove less of the new key than of the old", 0, false,
+      false },
+    { "--to-key-file", "FILE", "leave: the new key is made here", 0, false,
+      false },
     { "--keep-old-key", NULL, "leave the old key on the token", 0, false,
       false },
     { "--grace", "SECONDS", "until the old key is destroyed (86400)", 0, false,
@@ -366,6 +357,13 @@ static const struct ctl_option start_options[] = {
 };
 
 static const struct ctl_option resume_options[] = {
+    { "--to-key-file", "FILE", "the key that the account leaves with", 0, false,
+      false },
+    CTL_CA_OPTIONS,
+    { 0 },
+};
+
+static const struct ctl_option abort_options[] = {
     CTL_CA_OPTIONS,
     { 0 },
 };
@@ -377,7 +375,7 @@ const struct ctl_command ctl_rotate_commands[] = {
       "which rotations there are, and what is next", run_status },
     { "rotate resume", "NAME", 1, 1, resume_options,
       "go on with a rotation from wherever it is", run_resume },
-    { "rotate abort", "NAME", 1, 1, resume_options,
+    { "rotate abort", "NAME", 1, 1, abort_options,
       "keep the old key; possible until the CA is asked to switch", run_abort },
     { 0 },
 };

@@ -15,6 +15,34 @@
 int ctl_rotate_ask(struct ctl_conversation *v, const char *ask,
                    bool *ret_heard) MUST_CHECK;
 
+/**
+ * ctl_rotate_go_on() - all steps, until it is over, lost, or only time is left
+ * @rotation: the newest; may be NULL at first; the caller's
+ *
+ * What the key outside has to sign, v->outside signs. Each new state is
+ * printed.
+ */
+int ctl_rotate_go_on(struct ctl_conversation *v, json_t **rotation) MUST_CHECK;
+
+/* What a key outside signs (ctl-rotate-outside.c): the request as the daemon
+ * composed it; and, in a release, the inner JWS of a keyChange (*ret NULL: it
+ * is no release). */
+int ctl_rotate_sign_outside(const struct ctl_conversation *v,
+                            json_t *jws) MUST_CHECK;
+int ctl_rotate_sign_inner(struct ctl_conversation *v, json_t **ret) MUST_CHECK;
+
+/* rotate start (ctl-rotate-start.c). What the options say becomes parameters of
+ * RotationStart; with --to-key-file there is v->outside, *ret's, and it is made
+ * and added. */
+int ctl_rotate_parameters(const struct ctl_context *c, json_t *p) MUST_CHECK;
+int ctl_rotate_make_key(struct ctl_conversation *v,
+                        struct outside_key **ret) MUST_CHECK;
+int ctl_rotate_add_key(const struct ctl_conversation *v, json_t *p) MUST_CHECK;
+/* ctl_rotate_find_key() - the same key for rotate resume and abort, where the
+ * rotation wants one. */
+int ctl_rotate_find_key(struct ctl_conversation *v,
+                        struct outside_key **ret) MUST_CHECK;
+
 /* ctl_rotate_nonce() - have one ready before signing is held; not an error if
  * there is none. */
 int ctl_rotate_nonce(struct ctl_conversation *v, bool *ret_got) MUST_CHECK;

@@ -187,6 +187,12 @@ const char *account_state(const struct account *a)
                                   : account_status_name(account_status(a));
 }
 
+bool account_has_key(const struct account *a)
+{
+    return a->row.status != ACCOUNT_ADOPTING &&
+           a->row.status != ACCOUNT_RELEASED;
+}
+
 enum account_status account_status(const struct account *a)
 {
     return a->unresolved ? ACCOUNT_NEEDS_RESOLVE : a->row.status;

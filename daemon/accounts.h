@@ -62,6 +62,9 @@ int accounts_rotate(struct guardian *g, struct account *a,
 /* account_status() - of the row, or ACCOUNT_NEEDS_RESOLVE. */
 enum account_status account_status(const struct account *a);
 
+/* account_has_key() - one that is here: not adopting, not released. */
+bool account_has_key(const struct account *a);
+
 /* account_state() - its name, or that of the rotation that holds it. */
 const char *account_state(const struct account *a);
 

@@ -202,6 +202,13 @@ static bool take_status(struct varlink_call *call, const char *status,
     return false;
 }
 
+static void refuse_state(struct varlink_call *call, const struct account *a)
+{
+    admin_error_state(call, account_status_name(account_status(a)),
+                      account_has_key(a) ? "it was never registered"
+                                         : "its key is not here");
+}
+
 ADMIN_METHOD(admin_on_account_registered)
 {
     struct guardian *g = userdata;
@@ -222,6 +229,10 @@ ADMIN_METHOD(admin_on_account_registered)
     a = admin_account(g, call, name);
     if (!a)
         return;
+    if (!account_has_key(a)) {
+        refuse_state(call, a);
+        return;
+    }
     row = a->row;
     if (settle_registration(a, url, &row, &refusal)) {
         admin_error_refusal(call, "url", &refusal);
@@ -255,9 +266,8 @@ ADMIN_METHOD(admin_on_account_deactivated)
     a = admin_account(g, call, name);
     if (!a)
         return;
-    if (!a->row.acme.account_url) {
-        admin_error_state(call, account_status_name(account_status(a)),
-                          "it was never registered");
+    if (!a->row.acme.account_url || !account_has_key(a)) {
+        refuse_state(call, a);
         return;
     }
     row = a->row;
@@ -307,9 +317,8 @@ ADMIN_METHOD(admin_on_account_updated)
     a = admin_account(g, call, name);
     if (!a)
         return;
-    if (!a->row.acme.account_url) {
-        admin_error_state(call, account_status_name(account_status(a)),
-                          "it was never registered");
+    if (!a->row.acme.account_url || !account_has_key(a)) {
+        refuse_state(call, a);
         return;
     }
     bad = admin_contacts_check(contacts);

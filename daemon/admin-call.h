@@ -25,6 +25,7 @@ ADMIN_METHOD(admin_on_token_unlock);
 ADMIN_METHOD(admin_on_token_check);     /* admin-check.c */
 ADMIN_METHOD(admin_on_token_self_test); /* admin-self-test.c */
 ADMIN_METHOD(admin_on_account_create);  /* admin-create.c */
+ADMIN_METHOD(admin_on_account_adopt);   /* admin-adopt.c */
 ADMIN_METHOD(admin_on_account_list);    /* admin-account.c */
 ADMIN_METHOD(admin_on_account_show);
 ADMIN_METHOD(admin_on_account_registered);
@@ -45,8 +46,8 @@ ADMIN_METHOD(admin_on_record_add); /* admin-record-add.c */
 ADMIN_METHOD(admin_on_record_remove);
 ADMIN_METHOD(admin_on_record_list); /* admin-record.c */
 ADMIN_METHOD(admin_on_record_values);
-ADMIN_METHOD(admin_on_rotation_start); /* admin-rotation.c */
-ADMIN_METHOD(admin_on_rotation_status);
+ADMIN_METHOD(admin_on_rotation_start);  /* admin-rotation-start.c */
+ADMIN_METHOD(admin_on_rotation_status); /* admin-rotation.c */
 ADMIN_METHOD(admin_on_rotation_step);
 ADMIN_METHOD(admin_on_rotation_answer);
 ADMIN_METHOD(admin_on_rotation_abort);
@@ -116,6 +117,11 @@ json_t *admin_unproven_json(uint32_t attrs);
 /* admin_account() - the account of this name; NULL: it was answered. */
 struct account *admin_account(struct guardian *g, struct varlink_call *call,
                               const char *name) MUST_CHECK;
+
+/* admin_account_check_draft() - before its directory is known. Return: 0;
+ * REFUSED. */
+int admin_account_check_draft(const struct acme_account *draft,
+                              struct refusal *ret_refusal) MUST_CHECK;
 
 /* admin_update_account() - registry and memory; then the account is the
  * answer. */

@@ -138,7 +138,8 @@ static void check_next(struct token_check *c)
 {
     const struct accounts *as = &c->guardian->accounts;
 
-    while (c->next < as->n && as->items[c->next]->token != c->token)
+    while (c->next < as->n && (as->items[c->next]->token != c->token ||
+                               !account_has_key(as->items[c->next])))
         c->next++;
     if (c->next == as->n) {
         check_done(c);

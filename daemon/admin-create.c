@@ -201,8 +201,8 @@ static void create_ask(struct create *c)
  * The account's own rules are those of acme_account_check(), which wants
  * endpoints; the directory is only fetched later, so these stand in.
  */
-static int check_draft(const struct acme_account *draft,
-                       struct refusal *ret_refusal)
+int admin_account_check_draft(const struct acme_account *draft,
+                              struct refusal *ret_refusal)
 {
     char urls[3][ACME_URL_MAX + 4];
     struct acme_account a = *draft;
@@ -265,7 +265,7 @@ static const char *create_check(struct create *c, const struct create_params *p,
     c->row.acme.allow_http_loopback = p->allow_http_loopback;
     c->row.token = params_borrow(p->token);
     c->existing = p->existing;
-    if (check_draft(&c->row.acme, &refusal)) {
+    if (admin_account_check_draft(&c->row.acme, &refusal)) {
         (void)snprintf(text, len, "%s: %s", reason_code(refusal.reason),
                        refusal.detail);
         return "directory";

@@ -155,6 +155,11 @@ struct account *own_account(struct guardian *g, struct varlink_call *call,
                           "its directory is not known yet");
         return NULL;
     }
+    if (!account_has_key(a)) {
+        admin_error_state(call, account_status_name(account_status(a)),
+                          "its key is not here");
+        return NULL;
+    }
     if (own_is_held(a)) {
         own_error_held(call, a);
         return NULL;

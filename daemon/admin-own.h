@@ -32,5 +32,19 @@ struct account *own_valid_account(struct guardian *g, struct varlink_call *call,
 void own_sign(struct guardian *g, struct varlink_call *call, struct account *a,
               const struct own_params *p);
 
+/* What a newAccount request says (admin-sign.c). */
+struct registration_wish {
+    const json_t *contacts, *binding; /* or NULL */
+    bool agreed;
+};
+/* admin_registration_payload() - as JSON text, appended. */
+int admin_registration_payload(const struct registration_wish *reg,
+                               struct buf *b) MUST_CHECK;
+/* admin_check_binding() - it binds @key, at this account's CA. False: it was
+ * answered. */
+bool admin_check_binding(struct varlink_call *call, const struct account *a,
+                         const struct jwk *key, const json_t *binding,
+                         char **ret_kid) MUST_CHECK;
+
 /* own_nonce_ok() - 1 to 256 characters of base64url. */
 bool own_nonce_ok(const char *nonce);

@@ -61,9 +61,11 @@ enum rotation_ask rotation_due(const struct account *a, uint64_t *ret_wait_ms)
     if (ask != ROTATION_ASK_NONE || *ret_wait_ms > 0)
         return ask;
     if (r->row.state == ROTATION_SWITCHED && r->row.confirmed_s &&
-        !is_proven(a))
+        r->row.kind != ROTATION_KIND_RELEASE && !is_proven(a))
         return ROTATION_ASK_PROVE;
     *ret_wait_ms = wait_ms(a);
+    if (*ret_wait_ms == 0 && rotation_deactivates(&r->row, &r->run))
+        return ROTATION_ASK_DEACTIVATE;
     return ROTATION_ASK_NONE;
 }
 
@@ -73,6 +75,14 @@ static json_t *due_json(const struct store_rotation *x)
     if (x->state != ROTATION_CLEANED || x->keep_old)
         return json_null();
     return admin_time(x->since_s + x->grace_s);
+}
+
+/* For guardianctl, which composes what a key outside signs first. */
+static json_t *jwk_of(const struct jwk *key)
+{
+    CLEANUP_BUF struct buf text = { 0 };
+
+    return jwk_format(key, &text) ? NULL : json_loads(buf_str(&text), 0, NULL);
 }
 
 json_t *admin_rotation_json(const struct account *a)
@@ -91,18 +101,23 @@ json_t *admin_rotation_json(const struct account *a)
     if (x->state == ROTATION_DRAINING)
         rotate_open(a, &open);
     return json_pack(
-        "{s:s,s:s,s:o,s:o,s:s,s:b,s:s,s:s,s:[s,s],s:s?,s:s?,s:s,s:s?,s:s,s:s,"
+        "{s:s,s:s,s:s,s:o,s:o,s:s,s:b,s:s,s:s,s:[s,s],s:s?,s:s?,s:s,s:s?,s:s,s:"
+        "s,"
+        "s:s?,s:s,s:s?,s:b,s:o,"
         "s:b,s:I,s:I,s:I,s:I,s:o,s:b,s:I,s:I,s:b,s:I,s:s?,s:I}",
-        "account", x->account, "state", rotation_state_name(x->state), "since",
-        admin_time(x->since_s), "started", admin_time(x->started_s), "by",
-        x->by, "over", (int)rotation_is_over(x->state), "actor", next.actor,
-        "next", next.text, "skipped", "records-published", "records-verified",
-        "reason", x->reason, "text", x->text, "oldThumbprint",
-        x->old_thumbprint, "newThumbprint", x->new_thumbprint, "oldKeyLabel",
-        x->old_label, "newKeyLabel", x->new_label, "keepOldKey",
-        (int)x->keep_old, "grace", (json_int_t)x->grace_s, "orderDrain",
-        (json_int_t)x->order_drain_s, "settle", (json_int_t)x->settle_s,
-        "cacheTime", (json_int_t)x->cache_s, "due", due_json(x), "held",
+        "account", x->account, "kind", rotation_kind_name(x->kind), "state",
+        rotation_state_name(x->state), "since", admin_time(x->since_s),
+        "started", admin_time(x->started_s), "by", x->by, "over",
+        (int)rotation_is_over(x->state), "actor", next.actor, "next", next.text,
+        "skipped", "records-published", "records-verified", "reason", x->reason,
+        "text", x->text, "oldThumbprint", x->old_thumbprint, "newThumbprint",
+        x->new_thumbprint, "oldKeyLabel", x->old_label, "newKeyLabel",
+        x->new_label, "oldToken", x->old_token, "newToken", x->new_token,
+        "newUrl", x->new_url, "lost", (int)rotation_is_lost(x), "oldKey",
+        jwk_of(&r->old_key), "keepOldKey", (int)x->keep_old, "grace",
+        (json_int_t)x->grace_s, "orderDrain", (json_int_t)x->order_drain_s,
+        "settle", (json_int_t)x->settle_s, "cacheTime", (json_int_t)x->cache_s,
+        "due", due_json(x), "held",
         (int)(gate == ROTATE_HELD || gate == ROTATE_ORDERS_HELD), "waiting",
         (json_int_t)a->hold.n, "openOrders", (json_int_t)open.orders,
         "ordersUnknown", (int)open.unknown, "openConnections",

@@ -16,7 +16,9 @@
  * RotationSign: the requests by which the CA is asked which key it has, and
  * asked to change it. They are composed here, signed by a key of the rotation
  * that fits the question, verified with the public key that the registry has,
- * and (keyChange) stored before they are given out.
+ * and (keyChange) stored before they are given out. What a key outside is to
+ * sign is given out without its signature; the inner JWS of a keyChange comes
+ * signed with the call then, and is to the letter what would be composed here.
  */
 
 struct signing {
@@ -29,7 +31,9 @@ struct signing {
     struct buf inner_head, inner_payload; /* keyChange: base64url */
     struct buf head, payload;             /* of the answer: base64url */
     struct buf input;                     /* of the signature that is made */
-    bool outer; /* keyChange: the second of the two signatures */
+    bool outer;          /* keyChange: the second of the two signatures */
+    const json_t *inner; /* of a key outside; NULL: none */
+    const struct registration_wish *reg; /* or NULL */
 };
 
 static void signing_free(struct signing *s)
@@ -46,10 +50,17 @@ static void signing_free(struct signing *s)
     free(s);
 }
 
-static bool by_new_key(enum rotation_ask ask)
+static bool is_new_key(const struct signing *s)
 {
-    return ask == ROTATION_ASK_FIND_NEW || ask == ROTATION_ASK_NEW_KEY ||
-           ask == ROTATION_ASK_CONFIRM;
+    return s->key == &s->account->rotation->new_key;
+}
+
+static const char *account_url(const struct account *a, bool new_key)
+{
+    const struct store_rotation *x = &a->rotation->row;
+    const char *url = new_key ? x->new_url : x->old_url;
+
+    return url ? url : a->row.acme.account_url;
 }
 
 /* The account as it is with the key that signs. */
@@ -58,6 +69,7 @@ static struct acme_account signing_account(const struct signing *s)
     struct acme_account acme = s->account->row.acme;
 
     acme.jwk = *s->key;
+    acme.account_url = params_borrow(account_url(s->account, is_new_key(s)));
     return acme;
 }
 
@@ -103,16 +115,29 @@ static int compose_outer(struct signing *s, struct bytes inner)
     return r ? r : compose(s, false, buf_str(&payload));
 }
 
+static int compose_registration(struct signing *s)
+{
+    CLEANUP_BUF struct buf payload = { 0 };
+    int r = admin_registration_payload(s->reg, &payload);
+
+    return r ? r : compose(s, true, buf_str(&payload));
+}
+
 static int compose_first(struct signing *s)
 {
     const struct rotation *r = s->account->rotation;
 
     if (s->ask == ROTATION_ASK_KEY_CHANGE)
         return compose_inner(s);
-    s->key = by_new_key(s->ask) ? &r->new_key : &r->old_key;
+    s->key = rotation_is_by_new(s->ask) ? &r->new_key : &r->old_key;
     if (s->ask == ROTATION_ASK_FIND_NEW)
         return compose(s, true, "{\"onlyReturnExisting\":true}");
-    return compose(s, false, "");
+    if (s->ask == ROTATION_ASK_REGISTER)
+        return compose_registration(s);
+    return compose(s, false,
+                   s->ask == ROTATION_ASK_DEACTIVATE
+                       ? "{\"status\":\"deactivated\"}"
+                       : "");
 }
 
 /* ---- signatures ---- */
@@ -145,6 +170,7 @@ static int keep_request(struct signing *s, const char *signature)
     return 0;
 }
 
+/* Nothing in @raw: somebody else has to sign it. */
 static void give_out(struct signing *s, struct bytes raw)
 {
     CLEANUP_BUF struct buf signature = { 0 };
@@ -156,14 +182,25 @@ static void give_out(struct signing *s, struct bytes raw)
         admin_rotation_error(s->call, r);
     else
         varlink_reply_json(s->call,
-                           json_pack("{s:s,s:s,s:s,s:s}", "url", s->url,
+                           json_pack("{s:s,s:s,s:s,s:s*}", "url", s->url,
                                      "protected", buf_str(&s->head), "payload",
                                      buf_str(&s->payload), "signature",
-                                     buf_str(&signature)));
+                                     raw.len > 0 ? buf_str(&signature) : NULL));
     signing_free(s);
 }
 
 static void ask_token(struct signing *s);
+static void take_inner(struct signing *s);
+
+static void go_outer(struct signing *s, struct bytes inner)
+{
+    if (compose_outer(s, inner)) {
+        admin_error_busy(s->call);
+        signing_free(s);
+        return;
+    }
+    ask_token(s);
+}
 
 /* Meanwhile a timer or another call may have taken the rotation elsewhere. */
 static bool is_due(const struct signing *s)
@@ -202,21 +239,70 @@ static void on_signed(const struct token_answer *a, void *userdata)
         signing_free(s);
         return;
     }
-    if (s->ask != ROTATION_ASK_KEY_CHANGE || s->outer) {
+    if (s->ask != ROTATION_ASK_KEY_CHANGE || s->outer)
         give_out(s, a->data);
+    else
+        go_outer(s, a->data);
+}
+
+/* NULL, or what is wrong with it. */
+static const char *read_inner(const struct signing *s, struct buf *signature)
+{
+    const char *head = "", *payload = "", *text = "", *bad;
+    const struct param params[] = {
+        { "protected", PARAM_STRING, false, { .string = &head } },
+        { "payload", PARAM_STRING, false, { .string = &payload } },
+        { "signature", PARAM_STRING, false, { .string = &text } },
+    };
+
+    if (!s->inner)
+        return "is missing: the new key is outside, and signs first";
+    if (params_read(s->inner, params, ARRAY_LEN(params), &bad))
+        return "is protected, payload and signature";
+    if (strcmp(head, buf_str(&s->inner_head)) != 0 ||
+        strcmp(payload, buf_str(&s->inner_payload)) != 0)
+        return "is not the key change that this rotation is";
+    if (b64url_decode(bytes_from_str(text), signature, NULL) ||
+        jws_verify(s->key, buf_bytes(&s->input), buf_bytes(signature)))
+        return "is not signed by the new key";
+    return NULL;
+}
+
+static void take_inner(struct signing *s)
+{
+    CLEANUP_BUF struct buf signature = { 0 };
+    const char *bad = read_inner(s, &signature);
+
+    if (!bad) {
+        go_outer(s, buf_bytes(&signature));
         return;
     }
-    if (compose_outer(s, a->data)) {
-        admin_error_busy(s->call);
-        signing_free(s);
-        return;
-    }
-    ask_token(s);
+    admin_error_value(s->call, "inner", bad);
+    signing_free(s);
+}
+
+static bool is_outside(const struct signing *s)
+{
+    const struct store_rotation *x = &s->account->rotation->row;
+
+    return is_new_key(s) ? rotation_new_is_outside(x)
+                         : rotation_old_is_outside(x);
+}
+
+/* A signature of a key outside comes with the call; the last one is made when
+ * the request has gone out from here. */
+static void ask_outside(struct signing *s)
+{
+    if (s->ask != ROTATION_ASK_KEY_CHANGE || s->outer)
+        give_out(s, (struct bytes){ 0 });
+    else
+        take_inner(s);
 }
 
 static void ask_token(struct signing *s)
 {
     const struct rotation *r = s->account->rotation;
+    struct token *token;
     uint8_t digest[32];
 
     if (sha256_digest(s->guardian->sha256, buf_bytes(&s->input), digest)) {
@@ -232,11 +318,22 @@ static void ask_token(struct signing *s)
         signing_free(s);
         return;
     }
-    token_send(s->account->token,
+    if (is_outside(s)) {
+        ask_outside(s);
+        return;
+    }
+    token = guardian_token(s->guardian,
+                           is_new_key(s) ? r->row.new_token : r->row.old_token);
+    if (!token) {
+        admin_error_no_token(s->call, is_new_key(s) ? r->row.new_token
+                                                    : r->row.old_token);
+        signing_free(s);
+        return;
+    }
+    token_send(token,
                &(struct token_ask){ .op = TOKEN_OP_SIGN,
-                                    .label = s->key == &r->new_key
-                                                 ? r->row.new_label
-                                                 : r->row.old_label,
+                                    .label = is_new_key(s) ? r->row.new_label
+                                                           : r->row.old_label,
                                     .alg = jwk_alg(s->key),
                                     .data = buf_bytes(&s->input) },
                on_signed, s);
@@ -244,12 +341,19 @@ static void ask_token(struct signing *s)
 
 /* ---- the method ---- */
 
+/* What some questions need beside the nonce; valid as long as the call. */
+struct signing_more {
+    const json_t *inner;
+    struct registration_wish reg;
+};
+
 static const char *url_of(const struct account *a, enum rotation_ask ask)
 {
     if (ask == ROTATION_ASK_KEY_CHANGE)
         return a->row.acme.directory.key_change;
-    return ask == ROTATION_ASK_FIND_NEW ? a->row.acme.directory.new_account
-                                        : a->row.acme.account_url;
+    if (ask == ROTATION_ASK_FIND_NEW || ask == ROTATION_ASK_REGISTER)
+        return a->row.acme.directory.new_account;
+    return account_url(a, rotation_is_by_new(ask));
 }
 
 static struct signing *signing_new(struct guardian *g,
@@ -273,7 +377,8 @@ static struct signing *signing_new(struct guardian *g,
 }
 
 static void sign(struct guardian *g, struct varlink_call *call,
-                 struct account *a, enum rotation_ask ask, const char *nonce)
+                 struct account *a, enum rotation_ask ask, const char *nonce,
+                 const struct signing_more *more)
 {
     struct signing *s = signing_new(g, call, a, ask, nonce);
 
@@ -281,6 +386,8 @@ static void sign(struct guardian *g, struct varlink_call *call,
         admin_error_busy(call);
         return;
     }
+    s->inner = more->inner;
+    s->reg = &more->reg;
     a->rotation->busy = true;
     if (!s->url || !s->nonce || compose_first(s)) {
         admin_error_busy(call);
@@ -290,16 +397,43 @@ static void sign(struct guardian *g, struct varlink_call *call,
     ask_token(s);
 }
 
+/* False: it was answered. */
+static bool check_registration(struct varlink_call *call,
+                               const struct account *a,
+                               struct registration_wish *reg)
+{
+    CLEANUP_FREE char *kid = NULL;
+    const char *bad = admin_contacts_check(reg->contacts);
+
+    if (bad) {
+        admin_error_value(call, "contacts", bad);
+        return false;
+    }
+    return admin_check_binding(call, a, &a->rotation->new_key, reg->binding,
+                               &kid);
+}
+
 ADMIN_METHOD(admin_on_rotation_sign)
 {
     struct guardian *g = userdata;
     const char *name = "";
     const char *ask = "";
     const char *nonce = "";
+    struct signing_more more = { 0 };
     const struct param params[] = {
         { "account", PARAM_STRING, false, { .string = &name } },
         { "ask", PARAM_STRING, false, { .string = &ask } },
         { "nonce", PARAM_STRING, false, { .string = &nonce } },
+        { "inner", PARAM_OBJECT, true, { .json = &more.inner } },
+        { "contacts", PARAM_STRINGS, true, { .json = &more.reg.contacts } },
+        { "termsOfServiceAgreed",
+          PARAM_BOOL,
+          true,
+          { .flag = &more.reg.agreed } },
+        { "externalAccountBinding",
+          PARAM_OBJECT,
+          true,
+          { .json = &more.reg.binding } },
     };
     enum rotation_ask which;
     struct account *a;
@@ -311,9 +445,7 @@ ADMIN_METHOD(admin_on_rotation_sign)
     a = admin_rotation(g, call, name);
     if (!a)
         return;
-    if (!a->token)
-        admin_error_no_token(call, a->row.token);
-    else if (a->unresolved)
+    if (a->unresolved)
         admin_error_state(call, account_status_name(account_status(a)),
                           a->unresolved);
     else if (!own_nonce_ok(nonce))
@@ -322,6 +454,7 @@ ADMIN_METHOD(admin_on_rotation_sign)
              rotation_due(a, &wait) != which)
         admin_error_state(call, rotation_state_name(a->rotation->row.state),
                           "this is not what is to be asked now");
-    else
-        sign(g, call, a, which, nonce);
+    else if (which != ROTATION_ASK_REGISTER ||
+             check_registration(call, a, &more.reg))
+        sign(g, call, a, which, nonce, &more);
 }

@@ -7,28 +7,14 @@
 #include "acme/json-strict.h"
 #include "daemon/admin-rotation.h"
 #include "daemon/guardian.h"
-#include "daemon/label.h"
 #include "daemon/params.h"
 
 /*
- * RotationStart, RotationStatus, RotationStep, RotationAnswer, RotationAbort.
+ * RotationStatus, RotationStep, RotationAnswer, RotationAbort.
  * guardianctl asks the CA what it is told to and relays the answer; what that
  * means is judged here. A step that changes nothing leaves no audit line: it is
  * asked for many times while something is waited for.
  */
-
-#define GRACE_S 86400
-#define ORDER_DRAIN_S 120
-#define SETTLE_S 5
-#define CACHE_S 15
-#define GRACE_MAX_S (90 * 86400)
-#define ORDER_DRAIN_MAX_S (OPEN_ORDERS_KEEP_MS / 1000)
-#define SETTLE_MAX_S 15
-#define CACHE_MAX_S 30
-_Static_assert((SETTLE_MAX_S + CACHE_MAX_S) * 1000 + ROTATION_SWITCH_MS +
-                       ROTATE_QUIET_MS <=
-                   ROTATION_HOLD_MS,
-               "there is time for open orders before the longest hold ends");
 
 struct account *admin_rotation(struct guardian *g, struct varlink_call *call,
                                const char *name)
@@ -47,148 +33,6 @@ void admin_rotation_error(struct varlink_call *call, int r)
         admin_error(call, "AuditUnavailable", json_object());
     else
         admin_error_busy(call);
-}
-
-/* ---- start ---- */
-
-static bool begin_range(struct varlink_call *call, const char *name,
-                        int64_t value, int64_t max)
-{
-    char text[64];
-
-    if (value <= max)
-        return true;
-    (void)snprintf(text, sizeof(text), "is at most %lld seconds",
-                   (long long)max);
-    admin_error_value(call, name, text);
-    return false;
-}
-
-static int stop_at_first(const struct store_record *record, void *userdata)
-{
-    (void)record;
-    (void)userdata;
-    return 1;
-}
-
-/* Records with the key's hash in them: publishing the new ones comes first. */
-static bool has_key_bound_records(const struct guardian *g,
-                                  const struct account *a)
-{
-    const struct store_record_query q = { .account = a->row.acme.name };
-
-    return a->row.meta.account_hash_prefix &&
-           store_record_each(g->store, &q, stop_at_first, NULL) != 0;
-}
-
-static void refuse_second(struct varlink_call *call, const struct account *a)
-{
-    const struct store_rotation *x = &a->rotation->row;
-
-    admin_error(call, "RotationUnderWay",
-                json_pack("{s:s,s:s,s:o,s:s}", "account", x->account, "state",
-                          rotation_state_name(x->state), "since",
-                          admin_time(x->since_s), "text",
-                          rotation_next(x).text));
-}
-
-/* False: it was answered. */
-static bool may_start(const struct guardian *g, struct varlink_call *call,
-                      const struct account *a)
-{
-    const char *state = account_status_name(account_status(a));
-
-    if (rotate_is_active(a))
-        refuse_second(call, a);
-    else if (a->unresolved)
-        admin_error_state(call, state, a->unresolved);
-    else if (account_status(a) != ACCOUNT_VALID || !a->row.acme.account_url)
-        admin_error_state(call, state,
-                          "only a valid account has a key that "
-                          "the CA can change");
-    else if (!a->token)
-        admin_error_no_token(call, a->row.token);
-    else if (!a->row.acme.directory.key_change)
-        admin_error_state(call, "key-change-unsupported",
-                          "the CA's directory names no keyChange");
-    else if (has_key_bound_records(g, a))
-        admin_error_state(call, "key-bound",
-                          "its records name its key: this version rotates "
-                          "accounts whose records name their URL");
-    else
-        return true;
-    return false;
-}
-
-static int start(struct guardian *g, struct varlink_call *call,
-                 struct account *a, const struct store_rotation *wishes)
-{
-    CLEANUP_BUF struct buf label = { 0 };
-    CLEANUP_BUF struct buf jwk = { 0 };
-    const struct jwk *old = &a->row.acme.jwk;
-    struct store_rotation x = *wishes;
-    char by[24];
-    int r;
-
-    (void)snprintf(by, sizeof(by), "uid %u", varlink_call_peer(call)->uid);
-    r = label_format(token_settings(a->token)->key_prefix,
-                     store_instance(g->store), a->row.acme.name,
-                     a->row.generation + 1, &label);
-    if (r == 0)
-        r = jwk_format(old, &jwk);
-    if (r)
-        return r;
-    x.state = ROTATION_PLANNED;
-    x.kind = ROTATION_KIND_PLANNED;
-    x.old_token = x.new_token = a->row.token;
-    x.new_alg = params_borrow(jws_alg_name(jwk_alg(old)));
-    x.new_rsa_bits = old->type == JWK_TYPE_RSA ? (unsigned)old->n_len * 8 : 0;
-    x.account = a->row.acme.name;
-    x.by = by;
-    x.started_s = time(NULL);
-    x.old_label = a->row.key_label;
-    x.old_jwk = params_borrow(buf_str(&jwk));
-    x.old_thumbprint = a->row.acme.thumbprint;
-    x.old_generation = a->row.generation;
-    x.new_label = params_borrow(buf_str(&label));
-    x.new_generation = a->row.generation + 1;
-    return rotate_commit(g, a, &x, NULL, varlink_call_peer(call));
-}
-
-ADMIN_METHOD(admin_on_rotation_start)
-{
-    struct guardian *g = userdata;
-    struct store_rotation x = { .grace_s = GRACE_S,
-                                .order_drain_s = ORDER_DRAIN_S,
-                                .settle_s = SETTLE_S,
-                                .cache_s = CACHE_S };
-    const char *name = "";
-    const struct param params[] = {
-        { "account", PARAM_STRING, false, { .string = &name } },
-        { "keepOldKey", PARAM_BOOL, true, { .flag = &x.keep_old } },
-        { "grace", PARAM_NUMBER, true, { .number = &x.grace_s } },
-        { "orderDrain", PARAM_NUMBER, true, { .number = &x.order_drain_s } },
-        { "settle", PARAM_NUMBER, true, { .number = &x.settle_s } },
-        { "cacheTime", PARAM_NUMBER, true, { .number = &x.cache_s } },
-    };
-    struct account *a;
-    int r;
-
-    if (!params_take(call, parameters, params, ARRAY_LEN(params)) ||
-        !begin_range(call, "grace", x.grace_s, GRACE_MAX_S) ||
-        !begin_range(call, "orderDrain", x.order_drain_s, ORDER_DRAIN_MAX_S) ||
-        !begin_range(call, "settle", x.settle_s, SETTLE_MAX_S) ||
-        !begin_range(call, "cacheTime", x.cache_s, CACHE_MAX_S))
-        return;
-    a = admin_account(g, call, name);
-    if (!a || !may_start(g, call, a) ||
-        !admin_begin(g, call, &(struct admin_subject){ .account = name }))
-        return;
-    r = start(g, call, a, &x);
-    if (r)
-        admin_rotation_error(call, r);
-    else
-        admin_reply_rotation(call, a);
 }
 
 /* ---- status ---- */
@@ -296,7 +140,7 @@ static void drain(struct guardian *g, struct varlink_call *call,
     struct rotation *r = a->rotation;
     struct rotate_open open = { 0 };
 
-    if (rotate_is_quiet(a)) {
+    if (r->row.kind == ROTATION_KIND_COMPROMISED || rotate_is_quiet(a)) {
         go(g, call, a, ROTATION_SWITCHING);
         return;
     }
@@ -336,10 +180,18 @@ static void step(struct guardian *g, struct varlink_call *call,
     }
     switch (x->state) {
     case ROTATION_PLANNED:
-        ask_token(g, call, a, rotate_generate);
+        if (rotation_due(a, &wait) != ROTATION_ASK_NONE || wait > 0)
+            admin_reply_rotation(call, a);
+        else if (x->new_jwk)
+            go(g, call, a, ROTATION_KEY_GENERATED);
+        else
+            ask_token(g, call, a, rotate_generate);
         return;
     case ROTATION_KEY_GENERATED:
-        go(g, call, a, ROTATION_DRAINING);
+        if (rotation_due(a, &wait) != ROTATION_ASK_NONE || wait > 0)
+            admin_reply_rotation(call, a);
+        else
+            go(g, call, a, ROTATION_DRAINING);
         return;
     case ROTATION_DRAINING:
         drain(g, call, a);
@@ -348,6 +200,8 @@ static void step(struct guardian *g, struct varlink_call *call,
         /* Whoever has asked the CA to switch is waited for. */
         if (x->sent_s && !x->reason && !rotate_is_carried(a->rotation))
             lost(g, call, a);
+        else if (x->kind == ROTATION_KIND_MOVE && rotate_settled_ms(a) == 0)
+            go(g, call, a, ROTATION_SWITCHED);
         else
             admin_reply_rotation(call, a);
         return;
@@ -356,7 +210,7 @@ static void step(struct guardian *g, struct varlink_call *call,
         return;
     case ROTATION_ACCOUNT_LOST:
         if (again)
-            go(g, call, a, ROTATION_UNRESOLVED);
+            go(g, call, a, x->new_jwk ? ROTATION_UNRESOLVED : ROTATION_PLANNED);
         else
             admin_reply_rotation(call, a);
         return;
@@ -443,6 +297,25 @@ static const char *read_answer(const json_t *object,
     return NULL;
 }
 
+/* The new account's URL keeps the rules of every account's. False: it was
+ * answered. */
+static bool check_new_url(struct varlink_call *call, const struct account *a,
+                          enum rotation_ask ask,
+                          const struct rotation_answer *answer)
+{
+    struct acme_account acme = a->row.acme;
+    struct refusal refusal = { 0 };
+
+    if (ask != ROTATION_ASK_REGISTER || !answer->location ||
+        answer->http_status >= 300)
+        return true;
+    acme.account_url = params_borrow(answer->location);
+    if (acme_account_check(&acme, &refusal) == 0)
+        return true;
+    admin_error_refusal(call, "location", &refusal);
+    return false;
+}
+
 static void hear(struct guardian *g, struct varlink_call *call,
                  struct account *a, enum rotation_ask ask,
                  const struct rotation_answer *answer)
@@ -452,6 +325,8 @@ static void hear(struct guardian *g, struct varlink_call *call,
     struct rotation_step next;
     int e;
 
+    if (!check_new_url(call, a, ask, answer))
+        return;
     if (rotation_hear(&r->row, &r->run, ask, answer, a->row.acme.account_url,
                       &now, &next)) {
         admin_error_state(call, rotation_state_name(r->row.state),

@@ -18,5 +18,21 @@ void admin_reply_rotation(struct varlink_call *call, const struct account *a);
 struct account *admin_rotation(struct guardian *g, struct varlink_call *call,
                                const char *name) MUST_CHECK;
 
+/*
+ * rotation_plan() - a rotation begins, in planned
+ * @wishes: kind, target and times; the rest follows from the account. new_label
+ * NULL: one of ours.
+ * Return: as rotate_commit().
+ */
+int rotation_plan(struct guardian *g, struct account *a,
+                  const struct store_rotation *wishes,
+                  const struct peer *by) MUST_CHECK;
+
+/* admin_read_key_kind() - new_alg and new_rsa_bits; without a size RSA has
+ * 2048. False: it was answered. */
+bool admin_read_key_kind(struct varlink_call *call, const char *alg,
+                         int64_t rsa_bits,
+                         struct store_rotation *row) MUST_CHECK;
+
 /* admin_rotation_error() - of rotate_commit(): nonzero. */
 void admin_rotation_error(struct varlink_call *call, int r);

@@ -37,8 +37,7 @@ const char *admin_contacts_check(const json_t *contacts)
 struct registration {
     struct guardian *guardian;
     struct account *account;
-    const json_t *contacts, *binding;
-    bool agreed;
+    struct registration_wish wish;
     char *kid; /* of the binding */
 };
 
@@ -50,7 +49,7 @@ static int keep_registration(void *userdata)
     struct store_account row = reg->account->row;
     int r;
 
-    r = admin_borrow_list(reg->contacts, ADMIN_CONTACTS_MAX, &list);
+    r = admin_borrow_list(reg->wish.contacts, ADMIN_CONTACTS_MAX, &list);
     if (r)
         return r;
     row.contacts = list;
@@ -75,7 +74,8 @@ static int end_object(struct buf *b)
     return buf_append_str(b, b->len > 0 ? "}" : "{}");
 }
 
-static int registration_payload(const struct registration *reg, struct buf *b)
+int admin_registration_payload(const struct registration_wish *reg,
+                               struct buf *b)
 {
     int r = 0;
 
@@ -88,20 +88,20 @@ static int registration_payload(const struct registration *reg, struct buf *b)
     return r ? r : end_object(b);
 }
 
-/* A binding for another key or CA is nothing that this account should sign.
- * False: it was answered. */
-static bool check_binding(struct varlink_call *call, const struct account *a,
-                          struct registration *reg)
+/* A binding for another key or CA is nothing that this account should sign. */
+bool admin_check_binding(struct varlink_call *call, const struct account *a,
+                         const struct jwk *key, const json_t *binding,
+                         char **ret_kid)
 {
     CLEANUP_FREE char *text = NULL;
     struct refusal refusal = { 0 };
     int r;
 
-    if (!reg->binding)
+    if (!binding)
         return true;
-    text = json_dumps(reg->binding, JSON_COMPACT);
-    r = text ? eab_check(bytes_from_str(text), &a->row.acme.jwk,
-                         a->row.acme.directory.new_account, &reg->kid, &refusal)
+    text = json_dumps(binding, JSON_COMPACT);
+    r = text ? eab_check(bytes_from_str(text), key,
+                         a->row.acme.directory.new_account, ret_kid, &refusal)
              : -ENOMEM;
     if (r == REFUSED)
         admin_error_refusal(call, "externalAccountBinding", &refusal);
@@ -115,15 +115,16 @@ static void sign_registration(struct varlink_call *call,
 {
     CLEANUP_BUF struct buf payload = { 0 };
     struct account *a = reg->account;
-    const char *bad = admin_contacts_check(reg->contacts);
+    const char *bad = admin_contacts_check(reg->wish.contacts);
 
     if (bad) {
         admin_error_value(call, "contacts", bad);
         return;
     }
-    if (!check_binding(call, a, reg))
+    if (!admin_check_binding(call, a, &a->row.acme.jwk, reg->wish.binding,
+                             &reg->kid))
         return;
-    if (registration_payload(reg, &payload)) {
+    if (admin_registration_payload(&reg->wish, &payload)) {
         admin_error_busy(call);
         return;
     }
@@ -145,12 +146,15 @@ ADMIN_METHOD(admin_on_account_sign_registration)
     const struct param params[] = {
         { "name", PARAM_STRING, false, { .string = &name } },
         { "nonce", PARAM_STRING, false, { .string = &nonce } },
-        { "contacts", PARAM_STRINGS, false, { .json = &reg.contacts } },
-        { "termsOfServiceAgreed", PARAM_BOOL, false, { .flag = &reg.agreed } },
+        { "contacts", PARAM_STRINGS, false, { .json = &reg.wish.contacts } },
+        { "termsOfServiceAgreed",
+          PARAM_BOOL,
+          false,
+          { .flag = &reg.wish.agreed } },
         { "externalAccountBinding",
           PARAM_OBJECT,
           true,
-          { .json = &reg.binding } },
+          { .json = &reg.wish.binding } },
     };
     struct account *a;
 

@@ -247,6 +247,7 @@ static const struct varlink_method methods[] = {
     { "TokenUnlock", admin_on_token_unlock, ROLE_ADMIN },
     { "TokenSelfTest", admin_on_token_self_test, ROLE_ADMIN },
     { "AccountCreate", admin_on_account_create, ROLE_ADMIN },
+    { "AccountAdopt", admin_on_account_adopt, ROLE_ADMIN },
     { "AccountList", admin_on_account_list, ROLE_MONITOR },
     { "AccountShow", admin_on_account_show, ROLE_MONITOR },
     /* A timer reads directories again; another origin is refused. */

@@ -133,6 +133,7 @@ static unsigned keycheck_newest(const struct account *a)
 static bool keycheck_needs_next(const struct account *a)
 {
     return rotate_is_active(a) &&
+           strcmp(a->rotation->row.new_token, a->row.token) == 0 &&
            (a->rotation->row.state == ROTATION_SWITCHING ||
             a->rotation->row.state == ROTATION_UNRESOLVED);
 }
@@ -305,7 +306,7 @@ static int keycheck_rows(struct keycheck *k)
         struct account *a = as->items[i];
         struct keycheck_row *row = &k->rows[k->n_rows];
 
-        if (a->token != k->token)
+        if (a->token != k->token || !account_has_key(a))
             continue;
         *row = (struct keycheck_row){
             .account = a,

@@ -17,6 +17,7 @@
 
 struct key_op {
     struct account *account;
+    struct token *token;   /* NULL: the key is outside */
     const struct peer *by; /* lives as long as the call that it is of */
     rotate_done_fn fn;
     void *userdata;
@@ -41,19 +42,36 @@ static void end_text(struct key_op *op, const char *text)
         &(struct token_answer){ .result = TOKEN_S_KEY_UNFIT, .text = text });
 }
 
+/* Of a key that the rotation is about; NULL: it is outside. False: there is no
+ * such [Token] section. */
+static bool find_token(const struct account *a, bool old, struct token **ret)
+{
+    const struct store_rotation *x = &a->rotation->row;
+
+    *ret = NULL;
+    if (old ? rotation_old_is_outside(x) : rotation_new_is_outside(x))
+        return true;
+    *ret = guardian_token(a->rotation->guardian,
+                          old ? x->old_token : x->new_token);
+    return *ret != NULL;
+}
+
 /* NULL: the call was ended. */
-static struct key_op *begin(struct account *a, const struct peer *by,
+static struct key_op *begin(struct account *a, bool old, const struct peer *by,
                             rotate_done_fn fn, void *userdata)
 {
+    struct token *token;
+    bool there = find_token(a, old, &token);
     bool busy = a->rotation->busy;
-    struct key_op *op = a->token && !busy ? calloc(1, sizeof(*op)) : NULL;
+    struct key_op *op = there && !busy ? calloc(1, sizeof(*op)) : NULL;
 
     if (!op) {
-        fn(a->token ? "Busy" : "NoSuchToken", NULL, userdata);
+        fn(there ? "Busy" : "NoSuchToken", NULL, userdata);
         return NULL;
     }
     *op = (struct key_op){
         .account = a,
+        .token = token,
         .by = by,
         .fn = fn,
         .userdata = userdata,
@@ -93,24 +111,40 @@ static void commit(struct key_op *op, const struct store_rotation *next)
 
 /* ---- making it ---- */
 
-/* NULL, or what is wrong. No step back: what the token proved of the old key,
- * it has to prove of the new one. */
-static const char *judge_key(const struct account *a,
-                             const struct token_key *key, struct jwk *jwk)
+static bool is_of_kind(const struct store_rotation *x, const struct jwk *jwk)
 {
-    const struct jwk *old = &a->row.acme.jwk;
+    return jwk_alg(jwk) == jws_alg_parse(bytes_from_str(x->new_alg)) &&
+           (jwk->type != JWK_TYPE_RSA || jwk->n_len * 8 == x->new_rsa_bits);
+}
 
-    if (key->spki_len > sizeof(key->spki) ||
-        jwk_from_spki((struct bytes){ key->spki, key->spki_len }, jwk) ||
-        jwk->type != old->type || jwk->n_len != old->n_len)
-        return "the token gave a key of another kind than the account's";
-    if (accounts_find_key(&a->rotation->guardian->accounts, jwk))
-        return "the token gave a key that an account has already";
+/* No step back, unless that was asked for: what the token proved of the old
+ * key, it has to prove of the new one. One from outside was proven nothing of.
+ */
+static const char *judge_attrs(const struct account *a,
+                               const struct token_key *key)
+{
+    const struct store_rotation *x = &a->rotation->row;
+
+    if (x->weaker_ok || rotation_old_is_outside(x))
+        return NULL;
     if (a->row.key_attrs & ~key->attrs & ~TOKEN_ATTR_SOFTWARE)
         return "the token proves less of the new key than of the old one";
     if (key->attrs & ~a->row.key_attrs & TOKEN_ATTR_SOFTWARE)
         return "the new key is encrypted software, the old one is not";
     return NULL;
+}
+
+/* NULL, or what is wrong. */
+static const char *judge_key(const struct account *a,
+                             const struct token_key *key, struct jwk *jwk)
+{
+    if (key->spki_len > sizeof(key->spki) ||
+        jwk_from_spki((struct bytes){ key->spki, key->spki_len }, jwk) ||
+        !is_of_kind(&a->rotation->row, jwk))
+        return "the token gave a key of another kind than was asked for";
+    if (accounts_find_key(&a->rotation->guardian->accounts, jwk))
+        return "the token gave a key that an account has already";
+    return judge_attrs(a, key);
 }
 
 static void take_key(struct key_op *op, struct token_key *key)
@@ -168,7 +202,7 @@ static void on_key(const struct token_answer *answer, void *userdata)
 
     if (answer->r == 0 && answer->result == TOKEN_S_EXISTS && !op->finding) {
         op->finding = true;
-        token_send(op->account->token,
+        token_send(op->token,
                    &(struct token_ask){
                        .op = TOKEN_OP_FIND,
                        .label = op->account->rotation->row.new_label },
@@ -195,16 +229,30 @@ static void on_key(const struct token_answer *answer, void *userdata)
         take_key(op, &key);
 }
 
+static void find(struct key_op *op)
+{
+    op->finding = true;
+    token_send(
+        op->token,
+        &(struct token_ask){ .op = TOKEN_OP_FIND,
+                             .label = op->account->rotation->row.new_label },
+        on_key, op);
+}
+
 void rotate_generate(struct account *a, const struct peer *by,
                      rotate_done_fn fn, void *userdata)
 {
     const struct store_rotation *x = &a->rotation->row;
-    struct key_op *op = begin(a, by, fn, userdata);
+    struct key_op *op = begin(a, false, by, fn, userdata);
 
     if (!op)
         return;
+    if (x->new_foreign) {
+        find(op);
+        return;
+    }
     token_send(
-        a->token,
+        op->token,
         &(struct token_ask){ .op = TOKEN_OP_GENERATE,
                              .label = x->new_label,
                              .alg = jws_alg_parse(bytes_from_str(x->new_alg)),
@@ -215,15 +263,10 @@ void rotate_generate(struct account *a, const struct peer *by,
 void rotate_find(struct account *a, const struct peer *by, rotate_done_fn fn,
                  void *userdata)
 {
-    struct key_op *op = begin(a, by, fn, userdata);
+    struct key_op *op = begin(a, false, by, fn, userdata);
 
-    if (!op)
-        return;
-    op->finding = true;
-    token_send(a->token,
-               &(struct token_ask){ .op = TOKEN_OP_FIND,
-                                    .label = a->rotation->row.new_label },
-               on_key, op);
+    if (op)
+        find(op);
 }
 
 /* ---- destroying it ---- */
@@ -253,13 +296,14 @@ static void on_destroyed(const struct token_answer *answer, void *userdata)
 }
 
 /* Named by an HSM team, not by us: theirs to destroy. */
-static bool is_ours(const struct account *a, const char *label)
+static bool is_ours(const struct key_op *op, const char *label)
 {
+    const struct account *a = op->account;
     const struct guardian *g = a->rotation->guardian;
     char name[LABEL_ACCOUNT_MAX + 1];
     unsigned generation;
 
-    return label_parse(label, token_settings(a->token)->key_prefix,
+    return label_parse(label, token_settings(op->token)->key_prefix,
                        store_instance(g->store), name, &generation) &&
            strcmp(name, a->row.acme.name) == 0;
 }
@@ -275,28 +319,47 @@ static void keep(struct key_op *op, const char *why)
     commit(op, &next);
 }
 
+/* Never the key that signs, none while it is unclear which that is, and none
+ * that the CA may still know. */
+static bool may_destroy(const struct key_op *op, bool old, const char *label)
+{
+    const struct account *a = op->account;
+    const struct rotation *r = a->rotation;
+
+    if (a->unresolved || (op->token && op->token == a->token &&
+                          strcmp(label, a->row.key_label) == 0))
+        return false;
+    if (old)
+        return !rotation_deactivates(&r->row, &r->run);
+    return r->row.state == ROTATION_ABORTING &&
+           (r->row.kind == ROTATION_KIND_MOVE ||
+            r->run.old_key == ROTATION_YES);
+}
+
 void rotate_destroy(struct account *a, const struct peer *by, rotate_done_fn fn,
                     void *userdata)
 {
     const struct store_rotation *x = &a->rotation->row;
     bool old = x->state == ROTATION_CLEANED;
     const char *label = old ? x->old_label : x->new_label;
-    struct key_op *op = begin(a, by, fn, userdata);
+    struct key_op *op = begin(a, old, by, fn, userdata);
 
     if (!op)
         return;
+    if (!may_destroy(op, old, label)) {
+        end(op, "Busy", NULL);
+        return;
+    }
+    if (!op->token) {
+        keep(op, old ? "the old key is none of a token's here"
+                     : "the new key is outside: its file can be removed");
+        return;
+    }
     if (old && x->keep_old) {
         keep(op, "the old key stays on the token");
         return;
     }
-    /* Never the key that signs, and none while it is unclear which that is. */
-    if ((!old && (x->state != ROTATION_ABORTING ||
-                  a->rotation->run.old_key != ROTATION_YES)) ||
-        a->unresolved || strcmp(label, a->row.key_label) == 0) {
-        end(op, "Busy", NULL);
-        return;
-    }
-    if (!is_ours(a, label)) {
+    if ((!old && x->new_foreign) || !is_ours(op, label)) {
         keep(op, old ? "the old key is not named by us and stays on the token"
                      : "the new key is not named by us and stays on the token");
         return;
@@ -306,7 +369,7 @@ void rotate_destroy(struct account *a, const struct peer *by, rotate_done_fn fn,
         end(op, "AuditUnavailable", NULL);
         return;
     }
-    token_send(a->token,
+    token_send(op->token,
                &(struct token_ask){ .op = TOKEN_OP_DESTROY, .label = label },
                on_destroyed, op);
 }

@@ -34,6 +34,8 @@ enum rotate_gate rotate_gate(const struct account *a)
 
     if (!r)
         return ROTATE_OPEN;
+    if (rotation_is_lost(&r->row))
+        return ROTATE_CLOSED;
     switch (r->row.state) {
     case ROTATION_DRAINING:
         return r->orders_held ? ROTATE_ORDERS_HELD : ROTATE_OPEN;
@@ -64,9 +66,11 @@ const char *rotate_word(const struct account *a)
 {
     enum rotate_gate gate = rotate_gate(a);
 
-    return gate == ROTATE_HELD || gate == ROTATE_CLOSED
-               ? rotation_state_name(a->rotation->row.state)
-               : NULL;
+    if (gate != ROTATE_HELD && gate != ROTATE_CLOSED)
+        return NULL;
+    return rotation_state_name(rotation_is_lost(&a->rotation->row)
+                                   ? ROTATION_ACCOUNT_LOST
+                                   : a->rotation->row.state);
 }
 
 uint64_t rotate_settled_ms(const struct account *a)
@@ -155,6 +159,25 @@ static int rotate_audit(struct guardian *g, const struct store_rotation *next,
     return 0;
 }
 
+/* Where key and account are then. */
+static void rotate_new_place(const struct store_rotation *next,
+                             struct store_account *row)
+{
+    if (next->kind == ROTATION_KIND_RELEASE) {
+        row->status = ACCOUNT_RELEASED;
+        return;
+    }
+    row->token = next->new_token;
+    row->status = ACCOUNT_VALID;
+    if (next->kind == ROTATION_KIND_MOVE) {
+        row->acme.account_url = next->new_url;
+        row->registered_s = time(NULL);
+    }
+    row->unproven_reason = NULL;
+    row->unproven_text = NULL;
+    row->unproven_s = 0;
+}
+
 /* The account's row when the CA has taken the new key. What was proven was so
  * with the old one. */
 static void rotate_new_row(const struct rotation *r,
@@ -167,6 +190,7 @@ static void rotate_new_row(const struct rotation *r,
                    next->new_thumbprint);
     row->key_label = next->new_label;
     row->generation = next->new_generation;
+    rotate_new_place(next, row);
     row->key_attrs = next->new_attrs;
     row->key_attrs_known = next->new_attrs_known;
     row->proof_url = NULL;
@@ -359,6 +383,8 @@ static int rotate_on_time(sd_event_source *s, uint64_t usec, void *userdata)
         r->quiet_ms = names_now_ms();
         hold_release(&r->account->hold, true);
     } else if (r->row.state == ROTATION_CLEANED) {
+        if (rotation_deactivates(&r->row, &r->run))
+            return 0; /* somebody has to ask the CA for that first */
         rotate_destroy(r->account, NULL, rotate_on_destroyed, r);
     } else if (r->held_ms) {
         rotate_give_up(r);

@@ -83,6 +83,10 @@ static void put_text(struct hearing *h, const char *reason, const char *words)
 /* The words of the rounds begin anew. */
 static void go(struct hearing *h, enum rotation_state to)
 {
+    if (to == ROTATION_ACCOUNT_LOST)
+        h->out->row.old_lost = true;
+    else if (to == ROTATION_SWITCHED || to == ROTATION_SWITCH_REFUSED)
+        h->out->row.old_lost = false;
     h->out->row.state = to;
     h->out->run = (struct rotation_run){ 0 };
 }
@@ -211,6 +215,8 @@ static enum rotation_word word_of(const struct hearing *h)
     case ROTATION_ASK_NONE:
     case ROTATION_ASK_KEY_CHANGE:
     case ROTATION_ASK_PROVE:
+    case ROTATION_ASK_REGISTER:
+    case ROTATION_ASK_DEACTIVATE:
     case ROTATION_ASK_COUNT:
         break;
     }
@@ -313,6 +319,76 @@ static void hear_unresolved(struct hearing *h)
     }
 }
 
+/* ---- compromised ---- */
+
+/* Who took the key first may have changed it. One refusal could be a front
+ * end's mistake, and what follows from it is not easily undone. */
+static void hear_planned(struct hearing *h)
+{
+    enum rotation_word word = word_of(h);
+    struct rotation_run *run = &h->out->run;
+
+    if (word == ROTATION_YES) {
+        *run = (struct rotation_run){ .old_key = word };
+        h->out->row.old_lost = false;
+        h->out->row.reason = NULL;
+        h->out->row.text = NULL;
+        return;
+    }
+    if (word == ROTATION_UNKNOWN) {
+        again(h, AGAIN_MS);
+        return;
+    }
+    put_text(h, "old-key-refused", "the CA does not take our key");
+    if (++run->n_refused < ROTATION_REFUSALS) {
+        again(h, ROUND_MS);
+        return;
+    }
+    go(h, ROTATION_ACCOUNT_LOST);
+}
+
+/* ---- move ---- */
+
+static void hear_register(struct hearing *h)
+{
+    const struct rotation_answer *a = h->a;
+    struct store_rotation *row = &h->out->row;
+    bool good = (a->http_status == 200 || a->http_status == 201) &&
+                a->account_status && strcmp(a->account_status, "valid") == 0;
+
+    if (good && a->location && *a->location &&
+        strcmp(a->location, h->account_url) != 0) {
+        row->reason = NULL;
+        row->text = NULL;
+        row->new_url = params_borrow(a->location); /* only copied from */
+        return;
+    }
+    if (!good && !is_definite(a)) {
+        again(h, AGAIN_MS);
+        return;
+    }
+    put_text(h, "registration-refused", "the CA gave no new account");
+    again(h, AGAIN_MS);
+}
+
+/* That it is deactivated already is what a lost answer leaves behind. */
+static void hear_deactivate(struct hearing *h)
+{
+    const struct rotation_answer *a = h->a;
+    bool now = a->http_status == 200 && a->account_status &&
+               strcmp(a->account_status, "deactivated") == 0;
+
+    if (now || is_problem(a, "unauthorized") ||
+        is_problem(a, "accountDoesNotExist")) {
+        h->out->run.deactivated = true;
+        return;
+    }
+    if (is_definite(a))
+        put_text(h, "deactivation-refused",
+                 "the CA does not deactivate the old account");
+    again(h, AGAIN_MS);
+}
+
 /* ---- aborting ---- */
 
 /* Whatever the registry says: it may be a copy from before a switch. */
@@ -376,10 +452,18 @@ int rotation_hear(const struct store_rotation *x,
         hear_key_change(&h);
         return 0;
     }
+    if (ask == ROTATION_ASK_DEACTIVATE && rotation_deactivates(x, run)) {
+        hear_deactivate(&h);
+        return 0;
+    }
     due = rotation_question(x, run, false, UINT64_MAX, &wait_ms);
     if (ask == ROTATION_ASK_NONE || ask != due)
         return ROTATION_E_UNASKED;
-    if (x->state == ROTATION_SWITCHING)
+    if (x->state == ROTATION_PLANNED)
+        hear_planned(&h);
+    else if (x->state == ROTATION_KEY_GENERATED)
+        hear_register(&h);
+    else if (x->state == ROTATION_SWITCHING)
         hear_refused(&h);
     else if (x->state == ROTATION_UNRESOLVED)
         hear_unresolved(&h);

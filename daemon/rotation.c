@@ -12,6 +12,8 @@ static const char *const ask_names[] = {
     [ROTATION_ASK_OLD_KEY] = "try-old-key",
     [ROTATION_ASK_CONFIRM] = "confirm-new-key",
     [ROTATION_ASK_PROVE] = "prove",
+    [ROTATION_ASK_REGISTER] = "register",
+    [ROTATION_ASK_DEACTIVATE] = "deactivate-old",
 };
 
 _Static_assert(ARRAY_LEN(ask_names) == ROTATION_ASK_COUNT,
@@ -46,6 +48,38 @@ bool rotation_is_over(enum rotation_state s)
     return s == ROTATION_DONE || s == ROTATION_ABORTED;
 }
 
+bool rotation_old_is_outside(const struct store_rotation *x)
+{
+    return x->kind == ROTATION_KIND_ADOPT ||
+           (x->kind == ROTATION_KIND_MOVE && !x->old_token);
+}
+
+bool rotation_new_is_outside(const struct store_rotation *x)
+{
+    return x->kind == ROTATION_KIND_RELEASE;
+}
+
+bool rotation_is_by_new(enum rotation_ask ask)
+{
+    return ask == ROTATION_ASK_FIND_NEW || ask == ROTATION_ASK_NEW_KEY ||
+           ask == ROTATION_ASK_CONFIRM || ask == ROTATION_ASK_REGISTER;
+}
+
+bool rotation_is_lost(const struct store_rotation *x)
+{
+    bool after = x->state == ROTATION_SWITCHED ||
+                 x->state == ROTATION_CLEANED || x->state == ROTATION_DONE;
+
+    return x->state == ROTATION_ACCOUNT_LOST || (x->old_lost && !after);
+}
+
+bool rotation_deactivates(const struct store_rotation *x,
+                          const struct rotation_run *run)
+{
+    return x->state == ROTATION_CLEANED && x->kind == ROTATION_KIND_MOVE &&
+           !x->old_lost && !run->deactivated;
+}
+
 bool rotation_may_abort(const struct store_rotation *x)
 {
     return x->state == ROTATION_PLANNED || x->state == ROTATION_KEY_GENERATED ||
@@ -58,7 +92,8 @@ bool rotation_may_abort(const struct store_rotation *x)
 bool rotation_may_go(enum rotation_state from, enum rotation_state to)
 {
     static const unsigned arrows[ROTATION_STATE_COUNT] = {
-        [ROTATION_PLANNED] = TO(KEY_GENERATED) | TO(ABORTING),
+        [ROTATION_PLANNED] =
+            TO(KEY_GENERATED) | TO(ABORTING) | TO(ACCOUNT_LOST),
         [ROTATION_KEY_GENERATED] = TO(DRAINING) | TO(ABORTING),
         [ROTATION_DRAINING] = TO(SWITCHING) | TO(ABORTING),
         /* Back to draining: nobody asked for the request in time. */
@@ -68,7 +103,7 @@ bool rotation_may_go(enum rotation_state from, enum rotation_state to)
         [ROTATION_UNRESOLVED] =
             TO(SWITCHED) | TO(SWITCH_REFUSED) | TO(ACCOUNT_LOST),
         /* The CA may have been wrong: it is asked again. */
-        [ROTATION_ACCOUNT_LOST] = TO(UNRESOLVED),
+        [ROTATION_ACCOUNT_LOST] = TO(UNRESOLVED) | TO(PLANNED),
         /* The CA has the new key: of a copy of the registry, say. */
         [ROTATION_ABORTING] = TO(ABORTED) | TO(UNRESOLVED),
         [ROTATION_SWITCHED] = TO(CLEANED),
@@ -78,6 +113,58 @@ bool rotation_may_go(enum rotation_state from, enum rotation_state to)
     if ((size_t)from >= ARRAY_LEN(arrows) || (size_t)to >= ARRAY_LEN(arrows))
         return false;
     return from == to || arrows[from] & (1U << to);
+}
+
+/* Where a kind differs from the planned one. */
+static bool kind_next(const struct store_rotation *x, struct rotation_next *ret)
+{
+    static const struct {
+        enum rotation_kind kind;
+        enum rotation_state state;
+        struct rotation_next next;
+    } all[] = {
+        { ROTATION_KIND_COMPROMISED,
+          ROTATION_PLANNED,
+          { "ops", "the CA is asked whether the old key still opens the "
+                   "account; then the new one is made on the token" } },
+        { ROTATION_KIND_COMPROMISED,
+          ROTATION_DRAINING,
+          { "ops", "the CA is asked to switch to the new key at once: no order "
+                   "is waited for" } },
+        { ROTATION_KIND_MOVE,
+          ROTATION_SWITCHING,
+          { "ops", "signing is held; then the new account takes the place of "
+                   "the old one" } },
+        { ROTATION_KIND_MOVE,
+          ROTATION_CLEANED,
+          { "ops", "after the grace the old account is deactivated at the CA, "
+                   "and its key destroyed on the token" } },
+        { ROTATION_KIND_RELEASE,
+          ROTATION_PLANNED,
+          { "ops", "the new key is outside, where it was made" } },
+        { ROTATION_KIND_RELEASE,
+          ROTATION_DONE,
+          { "nobody", "the account has left with a key of its own; nothing is "
+                      "signed for it here" } },
+    };
+    static const struct rotation_next registering = {
+        "ops", "a new account is registered at the CA with the new key"
+    };
+    static const struct rotation_next still_lost = {
+        "operator", "nothing is signed: the key does not open the account; "
+                    "make a new account (account move)"
+    };
+
+    if (x->kind == ROTATION_KIND_MOVE && !x->new_url &&
+        x->state == ROTATION_KEY_GENERATED)
+        return *ret = registering, true;
+    if (x->state == ROTATION_ABORTED && x->old_lost)
+        return *ret = still_lost, true;
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        if (x->kind == all[i].kind && x->state == all[i].state)
+            return *ret = all[i].next, true;
+    }
+    return false;
 }
 
 struct rotation_next rotation_next(const struct store_rotation *x)
@@ -118,9 +205,10 @@ struct rotation_next rotation_next(const struct store_rotation *x)
                                   "nothing is signed; the CA is asked which "
                                   "key it has" },
         [ROTATION_ACCOUNT_LOST] = { "operator",
-                                    "nothing is signed: neither key opens the "
-                                    "account. Remove its records, then make a "
-                                    "new account; or ask the CA again with "
+                                    "nothing is signed: no key of ours opens "
+                                    "the account. Remove its records (records "
+                                    "withdraw), then make a new account "
+                                    "(account move); or ask the CA again with "
                                     "rotate resume" },
     };
     static const struct rotation_next confirming = {
@@ -129,7 +217,10 @@ struct rotation_next rotation_next(const struct store_rotation *x)
     static const struct rotation_next keeping = {
         "guardian", "the old key stays on the token, as was asked"
     };
+    struct rotation_next kind;
 
+    if (kind_next(x, &kind))
+        return kind;
     if (x->state == ROTATION_SWITCHED && x->confirmed_s == 0)
         return confirming;
     if (x->state == ROTATION_CLEANED && x->keep_old)
@@ -166,10 +257,17 @@ static enum rotation_ask question(const struct store_rotation *x,
         return question_unresolved(x, run);
     if (x->state == ROTATION_SWITCHED && x->confirmed_s == 0)
         return ROTATION_ASK_CONFIRM;
+    /* A move asks the CA to change nothing of the old account. */
     if (x->state == ROTATION_ABORTING && x->new_jwk &&
+        x->kind != ROTATION_KIND_MOVE && run->old_key != ROTATION_YES)
+        return ROTATION_ASK_OLD_KEY;
+    if (x->state == ROTATION_PLANNED && x->kind == ROTATION_KIND_COMPROMISED &&
         run->old_key != ROTATION_YES)
         return ROTATION_ASK_OLD_KEY;
-    if (x->state != ROTATION_SWITCHING)
+    if (x->state == ROTATION_KEY_GENERATED && x->kind == ROTATION_KIND_MOVE &&
+        !x->new_url)
+        return ROTATION_ASK_REGISTER;
+    if (x->state != ROTATION_SWITCHING || x->kind == ROTATION_KIND_MOVE)
         return ROTATION_ASK_NONE;
     if (x->sent_s == 0)
         return settled ? ROTATION_ASK_KEY_CHANGE : ROTATION_ASK_NONE;

@@ -19,6 +19,13 @@
  * From aborting, too, if the CA does not take the old key: this registry may be
  * a copy from before the switch.
  *
+ * Kinds other than the planned one go the same way. compromised asks first
+ * whether the old key still opens the account (planned -> account-lost if not)
+ * and waits for no order. move registers another account with the new key and
+ * puts it in the old one's place: no keyChange, and in cleaned the old account
+ * is deactivated. adopt has its old key outside, release the new one: what they
+ * are to sign is given out without its signature.
+ *
  * Between key-generated and draining lie records-published and
  * records-verified, for accounts with key-bound records: those are not rotated
  * yet. An account whose records name its URL has nothing to publish.
@@ -34,6 +41,8 @@ enum rotation_ask {
     ROTATION_ASK_OLD_KEY,  /* and by the old */
     ROTATION_ASK_CONFIRM,  /* as NEW_KEY, until all front ends know it */
     ROTATION_ASK_PROVE,    /* AccountSignProof, AccountProven */
+    ROTATION_ASK_REGISTER, /* move: newAccount by the new key */
+    ROTATION_ASK_DEACTIVATE, /* move: of the old account, by its key */
     ROTATION_ASK_COUNT
 };
 const char *rotation_ask_name(enum rotation_ask ask); /* "key-change" */
@@ -41,10 +50,12 @@ enum rotation_ask rotation_ask_parse(const char *name);
 
 #define ROTATION_CONFIRMS 3
 #define ROTATION_TRIES 4             /* of keyChange, after badNonce */
+#define ROTATION_REFUSALS 3          /* before a compromised one is lost */
 #define ROTATION_CONSISTENT_MS 60000 /* before "not switched" is believed */
 #define ROTATION_HOLD_MS 60000       /* longest that a request is held */
 #define ROTATION_ORDERS_MS 30000     /* new orders, while open ones finish */
 #define ROTATION_SWITCH_MS 5000      /* the CA's time for its answers */
+#define ROTATION_CACHE_MAX_S 30      /* with the settling, below it */
 
 /* What the CA has said of a key in this round. */
 enum rotation_word {
@@ -62,6 +73,8 @@ struct rotation_run {
     unsigned n_confirmed;
     uint64_t confirm_ms;    /* the first of them */
     uint64_t not_before_ms; /* the next question */
+    unsigned n_refused;     /* compromised: the old key, one after the other */
+    bool deactivated;       /* move: the old account */
 };
 
 /* A CA's answer, as guardianctl relays it. Strings may be NULL. */
@@ -80,6 +93,20 @@ uint64_t rotation_orders_held_ms(const struct store_rotation *x);
 
 /* rotation_is_over() - done or aborted: another one may begin. */
 bool rotation_is_over(enum rotation_state s);
+
+/* Whose key is none of a token's here: only its owner can sign with it. */
+bool rotation_old_is_outside(const struct store_rotation *x);
+bool rotation_new_is_outside(const struct store_rotation *x);
+/* rotation_is_by_new() - which key signs the question; keyChange is by both,
+ * the outer signature by the old one. */
+bool rotation_is_by_new(enum rotation_ask ask);
+
+/* rotation_is_lost() - the key that would sign does not open the account. */
+bool rotation_is_lost(const struct store_rotation *x);
+
+/* rotation_deactivates() - cleaned: the old account is to be, at the CA. */
+bool rotation_deactivates(const struct store_rotation *x,
+                          const struct rotation_run *run);
 
 /* rotation_may_abort() - nothing has been given out that could still switch. */
 bool rotation_may_abort(const struct store_rotation *x);

@@ -88,9 +88,10 @@ static const struct {
 };
 
 static const char *const status_names[] = {
-    [ACCOUNT_UNSET] = "unset",     [ACCOUNT_CREATED] = "created",
-    [ACCOUNT_VALID] = "valid",     [ACCOUNT_DEACTIVATED] = "deactivated",
-    [ACCOUNT_REVOKED] = "revoked", [ACCOUNT_NEEDS_RESOLVE] = "needs-resolve",
+    [ACCOUNT_UNSET] = "unset",       [ACCOUNT_CREATED] = "created",
+    [ACCOUNT_VALID] = "valid",       [ACCOUNT_DEACTIVATED] = "deactivated",
+    [ACCOUNT_REVOKED] = "revoked",   [ACCOUNT_NEEDS_RESOLVE] = "needs-resolve",
+    [ACCOUNT_ADOPTING] = "adopting", [ACCOUNT_RELEASED] = "released",
 };
 
 static const struct {

@@ -21,6 +21,7 @@ static const size_t texts[] = {
     MEMBER(request_nonce),   MEMBER(request_protected),
     MEMBER(request_payload), MEMBER(request_signature),
     MEMBER(reason),          MEMBER(text),
+    MEMBER(old_url),         MEMBER(new_url),
 };
 
 /* The texts above, in their order, then the rest. */
@@ -29,8 +30,9 @@ static const size_t texts[] = {
     " old_thumbprint, new_label, new_alg, new_jwk, new_thumbprint, "           \
     "request_url,"                                                             \
     " request_nonce, request_protected, request_payload,"                      \
-    " request_signature, reason, text, state, kind,"                           \
-    " new_rsa_bits, new_foreign, started_s, since_s, window_end_s,"            \
+    " request_signature, reason, text, old_url, new_url, state, kind,"         \
+    " new_rsa_bits, new_foreign, weaker_ok, old_lost, started_s, since_s, "    \
+    "window_end_s,"                                                            \
     " keep_old, grace_s, order_drain_s, settle_s, cache_s,"                    \
     " old_generation, new_generation, new_attrs, new_attrs_known,"             \
     " key_bound, published_s, verified_s, caches_s,"                           \
@@ -39,13 +41,15 @@ static const size_t texts[] = {
     "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"        \
     " ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28,"        \
     " ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41,"        \
-    " ?42, ?43"
+    " ?42, ?43, ?44, ?45, ?46, ?47"
 
 enum { /* result columns; parameters are one higher */
        COL_STATE = ARRAY_LEN(texts),
        COL_KIND,
        COL_NEW_RSA_BITS,
        COL_NEW_FOREIGN,
+       COL_WEAKER_OK,
+       COL_OLD_LOST,
        COL_STARTED,
        COL_SINCE,
        COL_WINDOW_END,
@@ -178,6 +182,8 @@ static int bind_rotation(sqlite3_stmt *stmt, const struct store_rotation *x)
     } numbers[] = {
         { COL_NEW_RSA_BITS, x->new_rsa_bits },
         { COL_NEW_FOREIGN, x->new_foreign },
+        { COL_WEAKER_OK, x->weaker_ok },
+        { COL_OLD_LOST, x->old_lost },
         { COL_STARTED, x->started_s },
         { COL_SINCE, x->since_s },
         { COL_WINDOW_END, x->window_end_s },
@@ -246,6 +252,8 @@ static void read_numbers(sqlite3_stmt *stmt, struct store_rotation *x)
 {
     x->new_rsa_bits = (unsigned)sqlite3_column_int64(stmt, COL_NEW_RSA_BITS);
     x->new_foreign = sqlite3_column_int(stmt, COL_NEW_FOREIGN);
+    x->weaker_ok = sqlite3_column_int(stmt, COL_WEAKER_OK);
+    x->old_lost = sqlite3_column_int(stmt, COL_OLD_LOST);
     x->started_s = sqlite3_column_int64(stmt, COL_STARTED);
     x->since_s = sqlite3_column_int64(stmt, COL_SINCE);
     x->window_end_s = sqlite3_column_int64(stmt, COL_WINDOW_END);

@@ -29,6 +29,8 @@ enum account_status {
     ACCOUNT_DEACTIVATED,
     ACCOUNT_REVOKED,
     ACCOUNT_NEEDS_RESOLVE, /* token and registry disagree: signs nothing */
+    ACCOUNT_ADOPTING,      /* registered, but its key is not here yet */
+    ACCOUNT_RELEASED,      /* its key is not here any more */
 };
 const char *account_status_name(enum account_status s); /* "needs-resolve" */
 enum account_status account_status_parse(const char *name);
@@ -95,7 +97,7 @@ enum rotation_kind {
     ROTATION_KIND_UNSET = 0,
     ROTATION_KIND_PLANNED,
     ROTATION_KIND_COMPROMISED, /* somebody else may have the old key */
-    ROTATION_KIND_MOVE,        /* to another token or type */
+    ROTATION_KIND_MOVE,        /* to another account at the CA */
     ROTATION_KIND_RELEASE,     /* to a key that is not here */
     ROTATION_KIND_ADOPT,       /* from one */
     ROTATION_KIND_COUNT
@@ -113,6 +115,9 @@ struct store_rotation {
     char *new_label;                /* chosen before the key is made */
     char *new_alg;                  /* "ES256" */
     char *new_jwk, *new_thumbprint; /* NULL: not made yet */
+    /* Account URLs: the same, but for ROTATION_KIND_MOVE. NULL: as the
+     * account's (old), not registered yet (new). */
+    char *old_url, *new_url;
     /* The last keyChange request that was given out. NULL: none. */
     char *request_url, *request_nonce;
     char *request_protected, *request_payload, *request_signature;
@@ -121,6 +126,8 @@ struct store_rotation {
     enum rotation_kind kind;
     unsigned new_rsa_bits; /* 0: not RSA */
     bool new_foreign;      /* somebody else made the new key and named it */
+    bool weaker_ok;        /* the token may prove less of the new key */
+    bool old_lost;         /* the old key does not open the account */
     int64_t started_s, since_s; /* since 1970; since: in this state */
     int64_t window_end_s;       /* not switched after it; 0: whenever */
     bool keep_old;

@@ -246,6 +246,8 @@ static void rotate(struct account *a, enum rotation_state state, bool made)
     char old_label[TOKEN_LABEL_MAX + 8], new_label[TOKEN_LABEL_MAX + 8];
     char by[] = "uid 0", thumbprint[JWK_THP_TEXT_LEN + 1];
     struct store_rotation x = { .account = a->row.acme.name,
+                                .old_token = a->row.token,
+                                .new_token = a->row.token,
                                 .by = by,
                                 .old_label = old_label,
                                 .old_thumbprint = a->row.acme.thumbprint,

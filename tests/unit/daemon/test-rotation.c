@@ -71,26 +71,17 @@ static const char *asked(void)
 static void test_the_arrows(void **state)
 {
     static const char *const want[] = {
-        "planned key-generated",
-        "planned aborting",
-        "key-generated draining",
-        "key-generated aborting",
-        "draining switching",
-        "draining aborting",
-        "switching draining",
-        "switching switched",
-        "switching aborting",
-        "switching switch-refused",
-        "switching unresolved",
-        "switched cleaned",
-        "cleaned done",
-        "aborting aborted",
-        "aborting unresolved",
-        "switch-refused aborting",
-        "unresolved switched",
-        "unresolved switch-refused",
-        "unresolved account-lost",
-        "account-lost unresolved",
+        "planned key-generated",     "planned aborting",
+        "planned account-lost",      "key-generated draining",
+        "key-generated aborting",    "draining switching",
+        "draining aborting",         "switching draining",
+        "switching switched",        "switching aborting",
+        "switching switch-refused",  "switching unresolved",
+        "switched cleaned",          "cleaned done",
+        "aborting aborted",          "aborting unresolved",
+        "switch-refused aborting",   "unresolved switched",
+        "unresolved switch-refused", "unresolved account-lost",
+        "account-lost unresolved",   "account-lost planned",
     };
     size_t n = 0;
     char text[64];
@@ -577,6 +568,155 @@ static void test_names(void **state)
 
 #define ROTATION_TEST(name) cmocka_unit_test_setup(name, setup)
 
+/* ---- other kinds ---- */
+
+static void be(enum rotation_kind kind, enum rotation_state state)
+{
+    (void)setup(NULL);
+    f.row.kind = kind;
+    f.row.state = state;
+    f.row.sent_s = 0;
+}
+
+static void test_a_compromised_key_is_asked_about_first(void **state)
+{
+    (void)state;
+    be(ROTATION_KIND_PLANNED, ROTATION_PLANNED);
+    assert_string_equal(asked(), "none");
+    be(ROTATION_KIND_COMPROMISED, ROTATION_PLANNED);
+    assert_string_equal(asked(), "try-old-key");
+    assert_string_equal(hear(ROTATION_ASK_OLD_KEY, STATUS(502)), "planned");
+    assert_string_equal(asked(), "try-old-key");
+    assert_string_equal(hear(ROTATION_ASK_OLD_KEY, OPENS), "planned");
+    assert_string_equal(asked(), "none"); /* the new key can be made */
+    assert_false(f.row.old_lost);
+}
+
+/* Not by one answer, of a front end that is out of order. */
+static void test_who_was_robbed_is_told(void **state)
+{
+    (void)state;
+    be(ROTATION_KIND_COMPROMISED, ROTATION_PLANNED);
+    for (unsigned i = 1; i < ROTATION_REFUSALS; i++) {
+        assert_string_equal(hear(ROTATION_ASK_OLD_KEY, ERROR(400, "malformed")),
+                            "planned");
+        assert_string_equal(f.row.reason, "old-key-refused");
+        assert_string_equal(asked(), "try-old-key");
+    }
+    assert_string_equal(hear(ROTATION_ASK_OLD_KEY, STATUS(500)), "planned");
+    assert_string_equal(hear(ROTATION_ASK_OLD_KEY, ERROR(403, "unauthorized")),
+                        "account-lost");
+    assert_true(rotation_is_lost(&f.row));
+    assert_string_equal(asked(), "none");
+    f.row.state = ROTATION_PLANNED; /* asked again */
+    assert_true(rotation_is_lost(&f.row));
+    (void)hear(ROTATION_ASK_OLD_KEY, OPENS);
+    assert_false(rotation_is_lost(&f.row));
+    assert_null(f.row.reason);
+}
+
+static void test_a_refusal_in_between_does_not_count(void **state)
+{
+    (void)state;
+    be(ROTATION_KIND_COMPROMISED, ROTATION_PLANNED);
+    (void)hear(ROTATION_ASK_OLD_KEY, ERROR(400, "malformed"));
+    assert_string_equal(asked(), "try-old-key");
+    (void)hear(ROTATION_ASK_OLD_KEY, OPENS);
+    assert_string_equal(asked(), "none");
+    assert_null(f.row.reason);
+}
+
+#define REGISTERED(url)                                                        \
+    ((struct rotation_answer){                                                 \
+        .http_status = 201, .location = (url), .account_status = "valid" })
+
+static void test_a_move_registers_another_account(void **state)
+{
+    static char other[] = "https://ca.example/acct/2";
+
+    (void)state;
+    be(ROTATION_KIND_MOVE, ROTATION_KEY_GENERATED);
+    assert_string_equal(asked(), "register");
+    (void)hear(ROTATION_ASK_REGISTER, STATUS(201));
+    assert_null(f.row.new_url);
+    (void)hear(ROTATION_ASK_REGISTER, REGISTERED(OURS));
+    assert_null(f.row.new_url);
+    (void)hear(ROTATION_ASK_REGISTER, ERROR(403, "userActionRequired"));
+    assert_string_equal(f.row.reason, "registration-refused");
+    assert_string_equal(asked(), "register");
+    (void)hear(ROTATION_ASK_REGISTER, REGISTERED(other));
+    assert_string_equal(f.row.new_url, other);
+    assert_null(f.row.reason);
+    assert_string_equal(asked(), "none");
+}
+
+static void test_a_move_changes_no_key_at_the_ca(void **state)
+{
+    (void)state;
+    be(ROTATION_KIND_MOVE, ROTATION_SWITCHING);
+    assert_string_equal(asked(), "none");
+    be(ROTATION_KIND_MOVE, ROTATION_SWITCHED);
+    assert_string_equal(asked(), "confirm-new-key");
+    be(ROTATION_KIND_MOVE, ROTATION_ABORTING);
+    f.row.new_jwk = new_key;
+    assert_string_equal(asked(), "none");
+}
+
+static void test_the_old_account_ends_before_its_key(void **state)
+{
+    static const struct {
+        struct rotation_answer a;
+        bool done;
+    } cases[] = {
+        { { .http_status = 200, .account_status = "deactivated" }, true },
+        { { .http_status = 403, .problem = PROBLEM "unauthorized" }, true },
+        { { .http_status = 400, .problem = PROBLEM "accountDoesNotExist" },
+          true },
+        { { .http_status = 200, .account_status = "valid" }, false },
+        { { .http_status = 200 }, false },
+        { { .http_status = 400, .problem = PROBLEM "malformed" }, false },
+        { { .http_status = 502 }, false },
+        { { 0 }, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        be(ROTATION_KIND_MOVE, ROTATION_CLEANED);
+        assert_true(rotation_deactivates(&f.row, &f.run));
+        assert_string_equal(hear(ROTATION_ASK_DEACTIVATE, cases[i].a),
+                            "cleaned");
+        assert_int_equal(rotation_deactivates(&f.row, &f.run), !cases[i].done);
+    }
+    be(ROTATION_KIND_PLANNED, ROTATION_CLEANED);
+    assert_false(rotation_deactivates(&f.row, &f.run));
+    assert_string_equal(hear(ROTATION_ASK_DEACTIVATE, OPENS), "unasked");
+    be(ROTATION_KIND_MOVE, ROTATION_CLEANED);
+    f.row.old_lost = true; /* nobody here can */
+    assert_false(rotation_deactivates(&f.row, &f.run));
+    assert_false(rotation_is_lost(&f.row)); /* the new one is in its place */
+    f.row.state = ROTATION_ABORTED;
+    assert_true(rotation_is_lost(&f.row));
+}
+
+static void test_which_keys_are_outside(void **state)
+{
+    static char token[] = "hsm";
+
+    (void)state;
+    be(ROTATION_KIND_ADOPT, ROTATION_PLANNED);
+    assert_true(rotation_old_is_outside(&f.row));
+    assert_false(rotation_new_is_outside(&f.row));
+    be(ROTATION_KIND_RELEASE, ROTATION_PLANNED);
+    assert_false(rotation_old_is_outside(&f.row));
+    assert_true(rotation_new_is_outside(&f.row));
+    be(ROTATION_KIND_MOVE, ROTATION_PLANNED);
+    assert_true(rotation_old_is_outside(&f.row));
+    f.row.old_token = token;
+    assert_false(rotation_old_is_outside(&f.row));
+    be(ROTATION_KIND_PLANNED, ROTATION_PLANNED);
+    assert_false(rotation_old_is_outside(&f.row));
+}
+
 /* Held as a new order, then with everything else: a minute in all. */
 static void test_orders_are_held_within_the_longest_hold(void **state)
 {
@@ -624,6 +764,13 @@ int main(void)
         ROTATION_TEST(test_an_abort_after_a_switch_finds_the_new_key),
         ROTATION_TEST(test_the_new_key_is_confirmed_over_the_cache_time),
         ROTATION_TEST(test_what_was_not_asked_is_not_heard),
+        ROTATION_TEST(test_a_compromised_key_is_asked_about_first),
+        ROTATION_TEST(test_who_was_robbed_is_told),
+        ROTATION_TEST(test_a_refusal_in_between_does_not_count),
+        ROTATION_TEST(test_a_move_registers_another_account),
+        ROTATION_TEST(test_a_move_changes_no_key_at_the_ca),
+        ROTATION_TEST(test_the_old_account_ends_before_its_key),
+        ROTATION_TEST(test_which_keys_are_outside),
         ROTATION_TEST(test_names),
         cmocka_unit_test(test_orders_are_held_within_the_longest_hold),
     };
