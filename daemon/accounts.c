@@ -193,9 +193,19 @@ bool account_has_key(const struct account *a)
            a->row.status != ACCOUNT_RELEASED;
 }
 
+const char *account_why_unresolved(const struct account *a)
+{
+    if (a->unresolved)
+        return a->unresolved;
+    if (a->row.must_ask && a->row.status == ACCOUNT_VALID)
+        return "the registry was restored or copied: the CA has to say "
+               "whether its key is still the account's (rotate resume)";
+    return NULL;
+}
+
 enum account_status account_status(const struct account *a)
 {
-    return a->unresolved ? ACCOUNT_NEEDS_RESOLVE : a->row.status;
+    return account_why_unresolved(a) ? ACCOUNT_NEEDS_RESOLVE : a->row.status;
 }
 
 /* The line says when the account stopped signing, and when it went on. */

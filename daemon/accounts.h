@@ -59,6 +59,9 @@ int accounts_rotate(struct guardian *g, struct account *a,
                     const struct store_account *row,
                     const struct store_rotation *rotation) MUST_CHECK;
 
+/* account_why_unresolved() - for people; NULL: it is not. */
+const char *account_why_unresolved(const struct account *a);
+
 /* account_status() - of the row, or ACCOUNT_NEEDS_RESOLVE. */
 enum account_status account_status(const struct account *a);
 

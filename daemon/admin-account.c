@@ -67,7 +67,8 @@ json_t *admin_account_json(const struct account *a)
 {
     const struct store_account *r = &a->row;
     const struct acme_account *acme = &r->acme;
-    const char *text = a->unresolved ? a->unresolved : r->status_text;
+    const char *why = account_why_unresolved(a);
+    const char *text = why ? why : r->status_text;
 
     return json_pack(
         "{s:s,s:s,s:s?,s:s,s:o,s:s,s:s,s:s,s:s,s:s,s:i,s:o,s:o,s:b,s:b,s:o,s:o,"

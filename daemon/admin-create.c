@@ -79,6 +79,7 @@ static const char *create_add(struct create *c)
         return "AuditUnavailable";
 
     c->row.created_s = time(NULL);
+    c->row.key_since_s = c->row.created_s;
     c->row.status = ACCOUNT_CREATED;
     c->row.generation = 1;
     r = accounts_add(c->guardian, &c->row, &a);

@@ -17,6 +17,7 @@ struct own_request {
     char thumbprint[JWK_THP_TEXT_LEN + 1]; /* of the key that was asked */
     struct buf url, head, payload;         /* the last two as base64url */
     struct buf input;
+    bool asks;
 };
 
 static void own_free(struct own_request *o)
@@ -29,18 +30,20 @@ static void own_free(struct own_request *o)
 }
 
 /* Nobody knows which key the CA has, or it is about to change. */
-static bool own_is_held(const struct account *a)
+static bool own_is_held(const struct account *a, bool asks)
 {
     enum rotate_gate gate = rotate_gate(a);
+    const char *why = asks ? a->unresolved : account_why_unresolved(a);
 
-    return a->unresolved || gate == ROTATE_HELD || gate == ROTATE_CLOSED;
+    return why || gate == ROTATE_HELD || gate == ROTATE_CLOSED;
 }
 
 static void own_error_held(struct varlink_call *call, const struct account *a)
 {
+    const char *why = account_why_unresolved(a);
+
     admin_error_state(call, account_state(a),
-                      a->unresolved ? a->unresolved
-                                    : "a rotation of its key is under way");
+                      why ? why : "a rotation of its key is under way");
 }
 
 /* A token that has just started may have been looked at only meanwhile. */
@@ -51,7 +54,7 @@ static void own_on_signed(const struct token_answer *a, void *userdata)
 
     if (!token_answer_ok(a)) {
         admin_error_token(o->call, a);
-    } else if (own_is_held(o->account) ||
+    } else if (own_is_held(o->account, o->asks) ||
                strcmp(o->thumbprint, o->account->row.acme.thumbprint) != 0) {
         own_error_held(o->call, o->account);
     } else if (b64url_encode(a->data, &signature)) {
@@ -95,6 +98,7 @@ void own_sign(struct guardian *g, struct varlink_call *call, struct account *a,
     if (o) {
         o->call = call;
         o->account = a;
+        o->asks = p->asks;
         memcpy(o->thumbprint, a->row.acme.thumbprint, sizeof(o->thumbprint));
         r = own_compose(o, &a->row.acme, p->by_jwk, p->nonce, p->url,
                         p->payload);
@@ -137,8 +141,8 @@ bool own_nonce_ok(const char *nonce)
                          "0123456789-_") == n;
 }
 
-struct account *own_account(struct guardian *g, struct varlink_call *call,
-                            const char *name, const char *nonce)
+static struct account *own_find(struct guardian *g, struct varlink_call *call,
+                                const char *name, const char *nonce, bool asks)
 {
     struct account *a = accounts_find(&g->accounts, name);
 
@@ -160,7 +164,7 @@ struct account *own_account(struct guardian *g, struct varlink_call *call,
                           "its key is not here");
         return NULL;
     }
-    if (own_is_held(a)) {
+    if (own_is_held(a, asks)) {
         own_error_held(call, a);
         return NULL;
     }
@@ -171,11 +175,15 @@ struct account *own_account(struct guardian *g, struct varlink_call *call,
     return a;
 }
 
-struct account *own_valid_account(struct guardian *g, struct varlink_call *call,
-                                  const char *name, const char *nonce)
+struct account *own_account(struct guardian *g, struct varlink_call *call,
+                            const char *name, const char *nonce)
 {
-    struct account *a = own_account(g, call, name, nonce);
+    return own_find(g, call, name, nonce, false);
+}
 
+static struct account *own_if_valid(struct varlink_call *call,
+                                    struct account *a)
+{
     if (!a)
         return NULL;
     if (a->row.status == ACCOUNT_VALID && a->row.acme.account_url)
@@ -183,4 +191,16 @@ struct account *own_valid_account(struct guardian *g, struct varlink_call *call,
     admin_error_state(call, account_status_name(a->row.status),
                       "only a valid account can do this");
     return NULL;
+}
+
+struct account *own_valid_account(struct guardian *g, struct varlink_call *call,
+                                  const char *name, const char *nonce)
+{
+    return own_if_valid(call, own_find(g, call, name, nonce, false));
+}
+
+struct account *own_asked_account(struct guardian *g, struct varlink_call *call,
+                                  const char *name, const char *nonce)
+{
+    return own_if_valid(call, own_find(g, call, name, nonce, true));
 }

@@ -11,6 +11,7 @@
 struct own_params {
     const char *nonce, *url, *payload;
     bool by_jwk;
+    bool asks; /* whether the key is still the account's */
     const struct identifiers *identifiers; /* for the audit line, or NULL */
     /* What changes here with the request: after its audit line, before its
      * signature; NULL: nothing. Not 0: it is not signed, Busy. */
@@ -25,6 +26,12 @@ struct account *own_account(struct guardian *g, struct varlink_call *call,
 
 /* own_valid_account() - the same, and it is valid at the CA. */
 struct account *own_valid_account(struct guardian *g, struct varlink_call *call,
+                                  const char *name,
+                                  const char *nonce) MUST_CHECK;
+
+/* own_asked_account() - the same, or one of which only the CA can say whether
+ * its key is still the account's: for the question itself. */
+struct account *own_asked_account(struct guardian *g, struct varlink_call *call,
                                   const char *name,
                                   const char *nonce) MUST_CHECK;
 

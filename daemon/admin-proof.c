@@ -116,7 +116,7 @@ static bool check_proof(struct varlink_call *call, const struct account *a,
 {
     const struct acme_account *acme = &a->row.acme;
 
-    if (account_status(a) != ACCOUNT_VALID || !acme->account_url)
+    if (a->unresolved || a->row.status != ACCOUNT_VALID || !acme->account_url)
         admin_error_state(call, account_status_name(account_status(a)),
                           "only a valid account can be proven");
     else if (strcmp(url, acme->account_url) != 0)
@@ -151,6 +151,7 @@ ADMIN_METHOD(admin_on_account_proven)
     row.proof_url = row.acme.account_url;
     row.proof_thumbprint = row.acme.thumbprint;
     row.proof_s = time(NULL);
+    row.must_ask = false;
     row.unproven_reason = NULL;
     row.unproven_text = NULL;
     row.unproven_s = 0;

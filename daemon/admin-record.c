@@ -166,9 +166,9 @@ static int check_account(struct listing *l, const struct account *a)
 {
     struct record_refusal refusal;
 
-    if (a->unresolved)
+    if (account_why_unresolved(a))
         return withhold(l, a->row.acme.name, "account-not-valid",
-                        a->unresolved);
+                        account_why_unresolved(a));
     if (record_proof_check(&a->row, l->now_s, &refusal))
         return withhold(l, a->row.acme.name, refusal.code, refusal.text);
     return 0;

@@ -112,8 +112,8 @@ static bool may_start(const struct guardian *g, struct varlink_call *call,
 
     if (is_in_the_way(a, x->kind))
         refuse_second(call, a);
-    else if (a->unresolved)
-        admin_error_state(call, state, a->unresolved);
+    else if (account_why_unresolved(a))
+        admin_error_state(call, state, account_why_unresolved(a));
     else if (account_status(a) != ACCOUNT_VALID || !a->row.acme.account_url)
         admin_error_state(call, state,
                           "only a valid account has a key that "

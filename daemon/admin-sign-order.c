@@ -28,12 +28,13 @@ ADMIN_METHOD(admin_on_account_sign_proof)
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))
         return;
-    a = own_valid_account(g, call, name, nonce);
+    a = own_asked_account(g, call, name, nonce);
     if (a)
         own_sign(g, call, a,
                  &(struct own_params){ .nonce = nonce,
                                        .url = a->row.acme.account_url,
-                                       .payload = "" });
+                                       .payload = "",
+                                       .asks = true });
 }
 
 /* By the reader of clients' requests, so that the rules are the same. */

@@ -57,8 +57,9 @@ static void warn_account(json_t *warnings, const struct account *a)
     CLEANUP_JSON json_t *unproven = admin_unproven_json(a->row.key_attrs);
     const char *name = a->row.acme.name;
 
-    if (a->unresolved)
-        warn(warnings, "account %s signs nothing: %s", name, a->unresolved);
+    if (account_why_unresolved(a))
+        warn(warnings, "account %s signs nothing: %s", name,
+             account_why_unresolved(a));
     if (rotate_gate(a) == ROTATE_CLOSED)
         warn(warnings, "account %s signs nothing, its rotation is %s: %s", name,
              rotate_word(a), rotation_next(&a->rotation->row).text);

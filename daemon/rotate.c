@@ -193,6 +193,8 @@ static void rotate_new_row(const struct rotation *r,
     rotate_new_place(next, row);
     row->key_attrs = next->new_attrs;
     row->key_attrs_known = next->new_attrs_known;
+    row->key_since_s = time(NULL);
+    row->must_ask = false;
     row->proof_url = NULL;
     row->proof_thumbprint = NULL;
     row->proof_s = 0;

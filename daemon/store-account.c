@@ -34,6 +34,7 @@ static const size_t texts[] = {
     MEMBER(proof_thumbprint),
     MEMBER(unproven_reason),
     MEMBER(unproven_text),
+    MEMBER(schedule.window),
 };
 
 /* The texts above, in their order, then the rest. */
@@ -42,15 +43,18 @@ static const size_t texts[] = {
     " revoke_cert, key_change, renewal_info, account_url, status_text, token," \
     " key_label, external_account, external_account_sent, terms,"              \
     " account_hash_prefix, proof_url, proof_thumbprint, unproven_reason,"      \
-    " unproven_text, status, thumbprint, key_type, key_x, key_y, key_n, "      \
-    "key_e,"                                                                   \
+    " unproven_text, rotate_window, status, thumbprint, key_type, key_x,"      \
+    " key_y, key_n, key_e,"                                                    \
     " allow_query, allow_http_loopback, generation, key_attrs,"                \
     " key_attrs_known, created_s, registered_s, meta_known,"                   \
-    " external_account_required, proof_s, unproven_s"
+    " external_account_required, proof_s, unproven_s, rotate_s,"               \
+    " order_drain_s, settle_s, cache_s, grace_s, keep_old, key_since_s,"       \
+    " other_generation, must_ask"
 #define VALUES                                                                 \
     "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"   \
     " ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30,"   \
-    " ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39"
+    " ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44,"   \
+    " ?45, ?46, ?47, ?48, ?49"
 
 enum { /* result columns; parameters are one higher */
        COL_STATUS = ARRAY_LEN(texts),
@@ -71,6 +75,15 @@ enum { /* result columns; parameters are one higher */
        COL_EXTERNAL_ACCOUNT_REQUIRED,
        COL_PROOF,
        COL_UNPROVEN,
+       COL_ROTATE,
+       COL_ORDER_DRAIN,
+       COL_SETTLE,
+       COL_CACHE,
+       COL_GRACE,
+       COL_KEEP_OLD,
+       COL_KEY_SINCE,
+       COL_OTHER_GENERATION,
+       COL_MUST_ASK,
        COL_SUSPENDED, /* of the query only */
 };
 
@@ -297,6 +310,42 @@ static int read_lists(struct store *s, struct store_account *a)
     return r;
 }
 
+/* The columns that may be NULL. */
+static const struct {
+    int col;
+    size_t member;
+} seconds[] = {
+    { COL_ROTATE, MEMBER(schedule.rotate) },
+    { COL_ORDER_DRAIN, MEMBER(schedule.order_drain) },
+    { COL_SETTLE, MEMBER(schedule.settle) },
+    { COL_CACHE, MEMBER(schedule.cache) },
+    { COL_GRACE, MEMBER(schedule.grace) },
+};
+
+static void read_seconds(sqlite3_stmt *stmt, struct store_account *a)
+{
+    for (size_t i = 0; i < ARRAY_LEN(seconds); i++)
+        *(struct store_seconds *)((char *)a + seconds[i].member) =
+            (struct store_seconds){
+                .set = sqlite3_column_type(stmt, seconds[i].col) != SQLITE_NULL,
+                .s = sqlite3_column_int64(stmt, seconds[i].col),
+            };
+}
+
+static int bind_seconds(sqlite3_stmt *stmt, const struct store_account *a)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(seconds); i++) {
+        const struct store_seconds *x =
+            (const struct store_seconds *)((const char *)a + seconds[i].member);
+
+        if (x->set)
+            r = sql_bind_i64(stmt, seconds[i].col + 1, x->s);
+    }
+    return r;
+}
+
 static int read_account(sqlite3_stmt *stmt, struct store_account *a)
 {
     const char *status, *thumbprint;
@@ -333,6 +382,12 @@ static int read_account(sqlite3_stmt *stmt, struct store_account *a)
         sqlite3_column_int(stmt, COL_EXTERNAL_ACCOUNT_REQUIRED);
     a->proof_s = sqlite3_column_int64(stmt, COL_PROOF);
     a->unproven_s = sqlite3_column_int64(stmt, COL_UNPROVEN);
+    read_seconds(stmt, a);
+    a->schedule.keep_old = sqlite3_column_int(stmt, COL_KEEP_OLD);
+    a->key_since_s = sqlite3_column_int64(stmt, COL_KEY_SINCE);
+    a->other_generation =
+        (unsigned)sqlite3_column_int64(stmt, COL_OTHER_GENERATION);
+    a->must_ask = sqlite3_column_int(stmt, COL_MUST_ASK);
     a->suspended = sqlite3_column_int(stmt, COL_SUSPENDED);
     if ((a->proof_s > 0 && (!a->proof_url || !a->proof_thumbprint)) ||
         (a->unproven_s > 0 && (!a->unproven_reason || !a->unproven_text)))
@@ -435,6 +490,10 @@ static int bind_account(sqlite3_stmt *stmt, const struct store_account *a)
         { COL_EXTERNAL_ACCOUNT_REQUIRED, a->meta.external_account_required },
         { COL_PROOF, a->proof_s },
         { COL_UNPROVEN, a->unproven_s },
+        { COL_KEEP_OLD, a->schedule.keep_old },
+        { COL_KEY_SINCE, a->key_since_s },
+        { COL_OTHER_GENERATION, a->other_generation },
+        { COL_MUST_ASK, a->must_ask },
     };
     int r = 0;
 
@@ -446,6 +505,8 @@ static int bind_account(sqlite3_stmt *stmt, const struct store_account *a)
         r = sql_bind_text(stmt, COL_THUMBPRINT + 1, a->acme.thumbprint);
     if (r == 0)
         r = bind_key(stmt, &a->acme.jwk);
+    if (r == 0)
+        r = bind_seconds(stmt, a);
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(numbers); i++)
         r = sql_bind_i64(stmt, numbers[i].col + 1, numbers[i].value);
     return r;

@@ -117,6 +117,7 @@ static const char *const kind_names[] = {
     [ROTATION_KIND_MOVE] = "move",
     [ROTATION_KIND_RELEASE] = "release",
     [ROTATION_KIND_ADOPT] = "adopt",
+    [ROTATION_KIND_RESOLVE] = "resolve",
 };
 
 _Static_assert(ARRAY_LEN(kind_names) == ROTATION_KIND_COUNT,

@@ -218,7 +218,7 @@ static const char schema_3[] =
     "CREATE TABLE rotation_3 ("
     " account TEXT PRIMARY KEY REFERENCES account (name) ON DELETE CASCADE,"
     " kind TEXT NOT NULL CHECK (kind IN ('planned', 'compromised', 'move',"
-    "  'release', 'adopt')),"
+    "  'release', 'adopt', 'resolve')),"
     " by TEXT NOT NULL,"
     " old_token TEXT," /* NULL: the key is outside, and so is its label */
     " new_token TEXT NOT NULL,"
@@ -314,7 +314,27 @@ static const char schema_3[] =
     " accepted_s INTEGER NOT NULL,"
     " by TEXT NOT NULL,"
     " PRIMARY KEY (account, zone)"
-    ") STRICT, WITHOUT ROWID;";
+    ") STRICT, WITHOUT ROWID;"
+
+    /* How an account's key is rotated; NULL: the default. */
+    "ALTER TABLE account ADD COLUMN rotate_window TEXT;"
+    "ALTER TABLE account ADD COLUMN rotate_s INTEGER CHECK (rotate_s > 0);"
+    "ALTER TABLE account ADD COLUMN order_drain_s INTEGER"
+    " CHECK (order_drain_s >= 0);"
+    "ALTER TABLE account ADD COLUMN settle_s INTEGER CHECK (settle_s >= 0);"
+    "ALTER TABLE account ADD COLUMN cache_s INTEGER CHECK (cache_s >= 0);"
+    "ALTER TABLE account ADD COLUMN grace_s INTEGER CHECK (grace_s >= 0);"
+    "ALTER TABLE account ADD COLUMN keep_old INTEGER NOT NULL DEFAULT 0"
+    " CHECK (keep_old IN (0, 1));"
+    "ALTER TABLE account ADD COLUMN key_since_s INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE account SET key_since_s = max(created_s, coalesce((SELECT"
+    " confirmed_s FROM rotation WHERE rotation.account = name AND"
+    " new_label = key_label), 0));"
+    /* Keys on the token that are known not to be the account's. */
+    "ALTER TABLE account ADD COLUMN other_generation INTEGER NOT NULL DEFAULT 0"
+    " CHECK (other_generation >= 0);"
+    "ALTER TABLE account ADD COLUMN must_ask INTEGER NOT NULL DEFAULT 0"
+    " CHECK (must_ask IN (0, 1));";
 
 static const char *const steps[] = { schema_1, schema_2, schema_3 };
 

@@ -19,6 +19,7 @@
 
 #include "daemon/private-dir.h"
 #include "daemon/store-copy.h"
+#include "daemon/store-place.h"
 #include "daemon/store-schema.h"
 #include "daemon/store-sql.h"
 
@@ -240,6 +241,8 @@ int store_open(const char *state_dir, struct store **ret, struct errmsg *reterr)
         r = open_db(s, dir_fd, buf_str(&file), reterr);
     if (r == 0)
         r = read_instance(s);
+    if (r == 0)
+        r = store_place_check(s, dir_fd, DB_FILE);
     if (r)
         return explain(r, buf_str(&file), reterr);
     *ret = TAKE_PTR(s);

@@ -35,6 +35,20 @@ enum account_status {
 const char *account_status_name(enum account_status s); /* "needs-resolve" */
 enum account_status account_status_parse(const char *name);
 
+/* Zero: the default. */
+struct store_seconds {
+    bool set;
+    int64_t s;
+};
+
+/* Wishes of accounts.d for the rotations of an account's key. */
+struct store_schedule {
+    struct store_seconds rotate; /* a new key so often; not set: never */
+    char *window;                /* base/window.h; NULL: whenever */
+    struct store_seconds order_drain, settle, cache, grace;
+    bool keep_old;
+};
+
 struct store_account {
     struct acme_account acme; /* name, directory, URL, key, origins, ... */
     enum account_status status;
@@ -43,6 +57,13 @@ struct store_account {
     char *key_label;
     unsigned generation;
     uint32_t key_attrs, key_attrs_known; /* enum token_attr */
+    int64_t key_since_s;                 /* this key is the account's */
+    /* The highest of keys on the token that are known not to be the CA's. */
+    unsigned other_generation;
+    /* This registry may be an old copy: the CA has to say that the key is still
+     * the account's. */
+    bool must_ask;
+    struct store_schedule schedule;
     bool suspended; /* read only: by name; "all" and "client" are not here */
     int64_t created_s, registered_s; /* since 1970; 0: not yet */
     char **contacts;
@@ -100,6 +121,7 @@ enum rotation_kind {
     ROTATION_KIND_MOVE,        /* to another account at the CA */
     ROTATION_KIND_RELEASE,     /* to a key that is not here */
     ROTATION_KIND_ADOPT,       /* from one */
+    ROTATION_KIND_RESOLVE,     /* the token has a key that nobody knows of */
     ROTATION_KIND_COUNT
 };
 const char *rotation_kind_name(enum rotation_kind k); /* "planned" */
@@ -162,7 +184,8 @@ struct store_suspension {
  *
  * The state directory is made if it is missing. An older schema is migrated in
  * one transaction, and what was there is kept beside it as
- * registry.db.schema-N; a newer one is refused, nothing changed. Anything but 0
+ * registry.db.schema-N; a newer one is refused, nothing changed. In a file that
+ * was copied here accounts become must_ask (store-place.h). Anything but 0
  * comes with *reterr.
  *
  * Return: 0; STORE_E_LOCKED, _NEWER_SCHEMA, _CORRUPT, _UNTRUSTED; negative

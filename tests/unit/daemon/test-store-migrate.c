@@ -137,6 +137,9 @@ static void test_everything_is_there_afterwards(void **state)
         assert_null(a[i].external_account);
         assert_null(a[i].issuers);
         assert_int_equal(a[i].proof_s, 0);
+        assert_int_equal(a[i].key_since_s, a[i].created_s);
+        assert_false(a[i].schedule.rotate.set || a[i].schedule.window);
+        assert_false(a[i].must_ask);
         store_account_deinit(&a[i]);
     }
     free(a);

@@ -79,6 +79,16 @@ static struct store_account full_account(void)
         .unproven_reason = "account-not-ours",
         .unproven_text = "the CA gave us somebody else's",
         .unproven_s = 1790000003,
+        .key_since_s = 1790000004,
+        .other_generation = 5,
+        .must_ask = true,
+        .schedule = { .rotate = { true, 7776000 },
+                      .window = "Sun 02:00-04:00",
+                      .order_drain = { true, 60 },
+                      .settle = { true, 0 },
+                      .cache = { true, 3 },
+                      .grace = { true, 3600 },
+                      .keep_old = true },
     };
 
     memset(a.acme.jwk.x, 0x11, 32);
@@ -108,6 +118,7 @@ static struct store_account small_account(char *name)
     a.proof_url = a.proof_thumbprint = NULL;
     a.unproven_reason = a.unproven_text = NULL;
     a.proof_s = a.unproven_s = 0;
+    a.schedule = (struct store_schedule){ 0 };
     return a;
 }
 
@@ -125,6 +136,24 @@ static void assert_list(char *const *a, char *const *b)
         assert_string_equal(a[i], b[i]);
     if (a)
         assert_ptr_equal(a[i], b[i]);
+}
+
+static void assert_seconds(struct store_seconds a, struct store_seconds b)
+{
+    assert_int_equal(a.set, b.set);
+    assert_int_equal(a.s, b.s);
+}
+
+static void assert_schedule(const struct store_schedule *a,
+                            const struct store_schedule *b)
+{
+    assert_seconds(a->rotate, b->rotate);
+    assert_text(a->window, b->window);
+    assert_seconds(a->order_drain, b->order_drain);
+    assert_seconds(a->settle, b->settle);
+    assert_seconds(a->cache, b->cache);
+    assert_seconds(a->grace, b->grace);
+    assert_int_equal(a->keep_old, b->keep_old);
 }
 
 static void assert_account(const struct store_account *a,
@@ -174,6 +203,10 @@ static void assert_account(const struct store_account *a,
     assert_text(a->unproven_reason, b->unproven_reason);
     assert_text(a->unproven_text, b->unproven_text);
     assert_int_equal(a->unproven_s, b->unproven_s);
+    assert_int_equal(a->key_since_s, b->key_since_s);
+    assert_int_equal(a->other_generation, b->other_generation);
+    assert_int_equal(a->must_ask, b->must_ask);
+    assert_schedule(&a->schedule, &b->schedule);
 }
 
 static struct store *open_store(struct tmp_dir *d)
@@ -628,6 +661,68 @@ static void test_missing_parent_is_named(void **state)
     assert_string_equal(e.file, tmp_dir_file(*state, "a/b"));
 }
 
+/* As cp(1) does, or whoever restores a backup. */
+static void copy_registry(struct tmp_dir *d)
+{
+    struct buf bytes = { 0 };
+    char from[128], to[128], block[4096];
+    size_t n;
+    FILE *f;
+
+    (void)snprintf(from, sizeof(from), "%s/registry.db", d->path);
+    (void)snprintf(to, sizeof(to), "%s/copy", d->path);
+    f = fopen(from, "rb");
+    assert_non_null(f);
+    while ((n = fread(block, 1, sizeof(block), f)) > 0)
+        assert_int_equal(buf_append(&bytes, block, n), 0);
+    assert_int_equal(fclose(f), 0);
+    f = fopen(to, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes.data, 1, bytes.len, f), bytes.len);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(rename(to, from), 0);
+    buf_deinit(&bytes);
+}
+
+/* Whether "a", which is registered, must ask; "b", which is not, never must. */
+static bool must_ask(struct tmp_dir *d)
+{
+    struct store_account *got;
+    struct store *s = open_store(d);
+    size_t n;
+    bool must;
+
+    assert_int_equal(store_accounts(s, &got, &n), 0);
+    assert_int_equal(n, 2);
+    must = got[0].must_ask;
+    assert_false(got[1].must_ask);
+    accounts_free(got, n);
+    store_close(s);
+    return must;
+}
+
+static void test_a_copied_registry_has_to_ask(void **state)
+{
+    char a_name[] = "a", b_name[] = "b";
+    struct store_account a = full_account(), b = small_account(b_name);
+    struct tmp_dir *d = *state;
+    struct store *s = open_store(d);
+
+    a.acme.name = a_name;
+    a.must_ask = b.must_ask = false;
+    assert_int_equal(store_account_add(s, &a), 0);
+    assert_int_equal(store_account_add(s, &b), 0);
+    store_close(s);
+    assert_false(must_ask(d));
+    copy_registry(d);
+    assert_true(must_ask(d));
+    assert_true(must_ask(d)); /* until somebody has */
+    s = open_store(d);
+    assert_int_equal(store_account_update(s, &a), 0);
+    store_close(s);
+    assert_false(must_ask(d));
+}
+
 #define IN_DIR(fn)                                                             \
     cmocka_unit_test_setup_teardown(fn, tmp_dir_new, tmp_dir_free)
 
@@ -655,6 +750,7 @@ int main(void)
         IN_DIR(test_half_a_proof_is_corrupt),
         IN_DIR(test_full_disk_loses_nothing),
         IN_DIR(test_missing_parent_is_named),
+        IN_DIR(test_a_copied_registry_has_to_ask),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

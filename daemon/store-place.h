@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/store.h"
+
+/*
+ * store_place_check() - is the registry's file the one that it was?
+ * @dir_fd: its directory; @name: its name there
+ *
+ * A copy, whoever made it and however, is another file. It may be an old one
+ * and know keys that the CA knows no more, so every registered account of a
+ * file that is not the noted one becomes must_ask, in one transaction with the
+ * note. A registry without a note (a new one, an older schema) gets it.
+ */
+int store_place_check(struct store *s, int dir_fd, const char *name) MUST_CHECK;
