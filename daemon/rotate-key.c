@@ -326,8 +326,8 @@ static bool may_destroy(const struct key_op *op, bool old, const char *label)
     const struct account *a = op->account;
     const struct rotation *r = a->rotation;
 
-    if (a->unresolved || (op->token && op->token == a->token &&
-                          strcmp(label, a->row.key_label) == 0))
+    if (account_why_unresolved(a) || (op->token && op->token == a->token &&
+                                      strcmp(label, a->row.key_label) == 0))
         return false;
     if (old)
         return !rotation_deactivates(&r->row, &r->run);

@@ -231,8 +231,9 @@ void token_refresh(struct token *t, enum token_op op, void (*fn)(void *),
 
 const struct settings_token *token_settings(const struct token *t)
 {
-    static char prefix[] = "pre";
-    static const struct settings_token settings = { .key_prefix = prefix };
+    static char name[] = "hsm", prefix[] = "pre";
+    static const struct settings_token settings = { .name = name,
+                                                    .key_prefix = prefix };
 
     (void)t;
     return &settings;

@@ -40,6 +40,7 @@ static struct fixture {
     struct guardian g;
     struct account account;
     struct account *accounts[1];
+    struct token *tokens[1];
     struct peer peer;
     gid_t gids[1];
     struct store_suspension suspension;
@@ -70,7 +71,9 @@ static int setup(void **state)
     free(acme); /* what it points to is ours now */
     f.account.row.status = ACCOUNT_VALID;
     f.account.row.key_label = label;
-    f.account.token = (struct token *)&a_token;
+    f.account.token = f.tokens[0] = (struct token *)&a_token;
+    f.g.tokens = f.tokens;
+    f.g.n_tokens = 1;
     f.accounts[0] = &f.account;
     f.g.accounts = (struct accounts){ f.accounts, 1 };
     f.g.audit = (struct audit *)&an_audit_log;
@@ -432,6 +435,16 @@ static void change_key(void)
 
 #define FETCH_HEADER HEADER("https://ca.example/order/1")
 
+static void test_a_copied_registry_signs_nothing(void **state)
+{
+    (void)state;
+    f.account.row.must_ask = true;
+    (void)ask(FETCH_HEADER, "");
+    assert_string_equal(reason_code(f.reason), "account-not-ready");
+    assert_string_equal(f.state, "needs-resolve");
+    assert_int_equal(fakes.asked, 0);
+}
+
 static void test_states_that_sign_as_ever(void **state)
 {
     static const enum rotation_state states[] = {
@@ -636,22 +649,32 @@ static void on_destroyed(const char *error, const struct token_answer *answer,
     *(const char **)userdata = error;
 }
 
-/* Key and registry do not agree: the timer must not go on either. */
-static void test_nothing_is_destroyed_while_a_key_is_unclear(void **state)
+static void assert_kept(void)
 {
-    char why[] = "its key is not on the token", old[] = "old";
     const char *error = NULL;
 
-    (void)state;
-    rotate(ROTATION_CLEANED);
-    f.rotation.row.old_label = old;
-    f.account.unresolved = why;
     rotate_destroy(&f.account, NULL, on_destroyed, &error);
-    f.account.unresolved = NULL;
     assert_string_equal(error, "Busy");
     assert_int_equal(fakes.asked, 0);
     assert_false(f.rotation.busy);
     assert_int_equal(f.rotation.row.state, ROTATION_CLEANED);
+}
+
+/* Key and registry do not agree, or the registry may be an old copy: the timer
+ * must not go on either. */
+static void test_nothing_is_destroyed_while_a_key_is_unclear(void **state)
+{
+    char why[] = "its key is not on the token", old[] = "old", hsm[] = "hsm";
+
+    (void)state;
+    rotate(ROTATION_CLEANED);
+    f.rotation.row.old_label = old;
+    f.rotation.row.old_token = f.rotation.row.new_token = hsm;
+    f.account.unresolved = why;
+    assert_kept();
+    f.account.unresolved = NULL;
+    f.account.row.must_ask = true;
+    assert_kept();
 }
 
 static void test_a_signature_of_a_retired_key_does_not_leave(void **state)
@@ -691,6 +714,7 @@ int main(void)
         DECIDE_TEST(test_an_account_without_a_token_is_told),
         DECIDE_TEST(test_a_suspension_meanwhile_holds_the_signature_back),
         DECIDE_TEST(test_a_name_denied_meanwhile_holds_the_signature_back),
+        DECIDE_TEST(test_a_copied_registry_signs_nothing),
         DECIDE_TEST(test_states_that_sign_as_ever),
         DECIDE_TEST(test_states_that_sign_nothing),
         DECIDE_TEST(test_what_would_be_signed_waits),
