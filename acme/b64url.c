@@ -2,10 +2,9 @@
 #include "acme/b64url.h"
 
 #include <errno.h>
+#include <limits.h>
 
-#include <sodium.h>
-
-#define B64URL_VARIANT sodium_base64_VARIANT_URLSAFE_NO_PADDING
+#include <openssl/evp.h>
 
 /* The value of each character and one; 0: it is none. */
 /* clang-format off */
@@ -69,20 +68,26 @@ int b64url_decode(struct bytes text, struct buf *ret,
     return 0;
 }
 
+/* By OpenSSL, in the other alphabet and with padding. */
 int b64url_encode(struct bytes data, struct buf *ret)
 {
-    size_t room;
+    uint8_t *out;
     int r;
 
-    if (data.len > SIZE_MAX / 2)
+    if (data.len > INT_MAX / 2)
         return -ENOMEM;
-    room = sodium_base64_encoded_len(data.len, B64URL_VARIANT);
-    r = buf_reserve(ret, room);
+    r = buf_reserve(ret, (data.len + 2) / 3 * 4);
     if (r)
         return r;
-
-    sodium_bin2base64((char *)ret->data + ret->len, room, data.data, data.len,
-                      B64URL_VARIANT);
-    ret->len += room - 1;
+    out = ret->data + ret->len;
+    (void)EVP_EncodeBlock(out, data.data, (int)data.len);
+    for (; *out && *out != '='; out++) {
+        if (*out == '+')
+            *out = '-';
+        else if (*out == '/')
+            *out = '_';
+    }
+    ret->len = (size_t)(out - ret->data);
+    *out = 0;
     return 0;
 }

@@ -6,7 +6,6 @@
 
 #include <openssl/ecdsa.h>
 #include <openssl/x509.h>
-#include <sodium.h>
 
 #include "acme/b64url.h"
 #include "acme/evp-key.h"
@@ -14,61 +13,6 @@
 
 #define JWK_RSA_BITS_MIN 2048
 #define SPKI_MAX 1024
-
-static const struct jwk_kind {
-    const char *kty;
-    const char *crv;
-    const char *alg_name;
-    enum jws_alg alg;
-    size_t coord_len;
-} kinds[] = {
-    [JWK_TYPE_UNSET] = { "", NULL, "", JWS_ALG_UNSET, 0 },
-    [JWK_TYPE_P256] = { "EC", "P-256", "ES256", JWS_ALG_ES256, 32 },
-    [JWK_TYPE_P384] = { "EC", "P-384", "ES384", JWS_ALG_ES384, 48 },
-    [JWK_TYPE_RSA] = { "RSA", NULL, "RS256", JWS_ALG_RS256, 0 },
-    [JWK_TYPE_ED25519] = { "OKP", "Ed25519", "EdDSA", JWS_ALG_EDDSA, 32 },
-};
-
-const char *jws_alg_name(enum jws_alg alg)
-{
-    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        if (kinds[i].alg == alg)
-            return kinds[i].alg_name;
-    }
-    return "";
-}
-
-enum jws_alg jws_alg_parse(struct bytes name)
-{
-    for (size_t i = JWK_TYPE_UNSET + 1; i < ARRAY_LEN(kinds); i++) {
-        if (bytes_eq_str(name, kinds[i].alg_name))
-            return kinds[i].alg;
-    }
-    return JWS_ALG_UNSET;
-}
-
-enum jws_alg jwk_alg(const struct jwk *key)
-{
-    return kinds[key->type].alg;
-}
-
-size_t jwk_coord_len(const struct jwk *key)
-{
-    return kinds[key->type].coord_len;
-}
-
-size_t jws_signature_len(const struct jwk *key)
-{
-    return key->type == JWK_TYPE_RSA ? key->n_len : 2 * jwk_coord_len(key);
-}
-
-bool jwk_eq(const struct jwk *a, const struct jwk *b)
-{
-    return a->type == b->type && memcmp(a->x, b->x, sizeof(a->x)) == 0 &&
-           memcmp(a->y, b->y, sizeof(a->y)) == 0 && a->n_len == b->n_len &&
-           memcmp(a->n, b->n, sizeof(a->n)) == 0 && a->e_len == b->e_len &&
-           memcmp(a->e, b->e, sizeof(a->e)) == 0;
-}
 
 static int jwk_decode_coord(const json_t *text, size_t want, uint8_t *ret,
                             struct refusal *ret_refusal)
@@ -106,16 +50,6 @@ static int jwk_decode_number(const json_t *text, size_t max, uint8_t *ret,
     return 0;
 }
 
-static enum jwk_type jwk_find_curve(const char *kty, const json_t *crv)
-{
-    for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
-        if (kinds[i].crv && strcmp(kinds[i].kty, kty) == 0 &&
-            bytes_eq_str(json_bytes(crv), kinds[i].crv))
-            return (enum jwk_type)i;
-    }
-    return JWK_TYPE_UNSET;
-}
-
 /* kty EC (RFC 7518 section 6.2) and OKP (RFC 8037 section 2). */
 static int jwk_decode_curve(const json_t *value, const char *kty, bool has_y,
                             struct jwk *ret, struct refusal *ret_refusal)
@@ -133,7 +67,7 @@ static int jwk_decode_curve(const json_t *value, const char *kty, bool has_y,
                             ARRAY_LEN(members) - (has_y ? 0 : 1), ret_refusal);
     if (r)
         return r;
-    ret->type = jwk_find_curve(kty, crv);
+    ret->type = jwk_curve_type(kty, json_bytes(crv));
     if (ret->type == JWK_TYPE_UNSET)
         return refuse(ret_refusal, REASON_BAD_KEY, "crv %s",
                       json_string_value(crv));
@@ -237,68 +171,6 @@ int jwk_read(const json_t *value, struct jwk *ret, struct refusal *ret_refusal)
     if (r == EVP_KEY_E_INVALID)
         return refuse(ret_refusal, REASON_BAD_KEY, "not on its curve");
     *ret = jwk;
-    return 0;
-}
-
-static int jwk_format_member(const char *before, const uint8_t *data,
-                             size_t len, struct buf *b)
-{
-    int r;
-
-    r = buf_append_str(b, before);
-    if (r)
-        return r;
-    return b64url_encode((struct bytes){ data, len }, b);
-}
-
-int jwk_format(const struct jwk *key, struct buf *b)
-{
-    const struct jwk_kind *kind = &kinds[key->type];
-    int r;
-
-    if (key->type == JWK_TYPE_RSA) {
-        r = jwk_format_member("{\"e\":\"", key->e, key->e_len, b);
-        if (r)
-            return r;
-        r = jwk_format_member("\",\"kty\":\"RSA\",\"n\":\"", key->n, key->n_len,
-                              b);
-    } else {
-        r = buf_printf(b, "{\"crv\":\"%s\",\"kty\":\"%s\"", kind->crv,
-                       kind->kty);
-        if (r)
-            return r;
-        r = jwk_format_member(",\"x\":\"", key->x, kind->coord_len, b);
-        if (!r && kind->alg != JWS_ALG_EDDSA)
-            r = jwk_format_member("\",\"y\":\"", key->y, kind->coord_len, b);
-    }
-    if (r)
-        return r;
-    return buf_append_str(b, "\"}");
-}
-
-int jwk_thumbprint(const struct jwk *key, uint8_t ret_thp[static JWK_THP_LEN])
-{
-    CLEANUP_BUF struct buf b = { 0 };
-    int r;
-
-    r = jwk_format(key, &b);
-    if (r)
-        return r;
-    crypto_hash_sha256(ret_thp, b.data, b.len);
-    return 0;
-}
-
-int jwk_thumbprint_text(const struct jwk *key,
-                        char ret[static JWK_THP_TEXT_LEN + 1])
-{
-    uint8_t thp[JWK_THP_LEN];
-    int r;
-
-    r = jwk_thumbprint(key, thp);
-    if (r)
-        return r;
-    sodium_bin2base64(ret, JWK_THP_TEXT_LEN + 1, thp, sizeof(thp),
-                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
     return 0;
 }
 

@@ -44,6 +44,8 @@ struct jwk {
 
 const char *jws_alg_name(enum jws_alg alg);    /* "ES256" */
 enum jws_alg jws_alg_parse(struct bytes name); /* JWS_ALG_UNSET: unknown */
+/* jwk_curve_type() - of kty and crv; JWK_TYPE_UNSET: none that we have. */
+enum jwk_type jwk_curve_type(const char *kty, struct bytes crv);
 enum jws_alg jwk_alg(const struct jwk *key);
 size_t jwk_coord_len(const struct jwk *key); /* 32, 48; 0 for RSA */
 

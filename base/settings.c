@@ -35,15 +35,6 @@ const struct config_schema settings_schema[] = {
     { NULL, false, NULL },
 };
 
-bool settings_name_ok(const char *name)
-{
-    size_t n = strlen(name);
-
-    if (n < 1 || n > 32 || name[0] == '.' || name[0] == '_' || name[0] == '-')
-        return false;
-    return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == n;
-}
-
 static int read_guardian(struct settings *st, const struct config_section *s,
                          struct errmsg *reterr)
 {

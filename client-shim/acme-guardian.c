@@ -198,6 +198,21 @@ static int line_call(struct line *l, const struct guardian *g,
     return r;
 }
 
+static int line_connect(struct line *l, const struct guardian *g)
+{
+    struct timespec deadline = deadline_after(g->timeout_ms);
+    int r;
+
+    r = pthread_mutex_clocklock(&l->lock, CLOCK_MONOTONIC, &deadline);
+    if (r)
+        return -r;
+    if (!l->client)
+        r = varlink_client_connect(g->socket_path, left_ms(&deadline),
+                                   &l->client);
+    (void)pthread_mutex_unlock(&l->lock);
+    return r;
+}
+
 static int error_of_call(int r, struct guardian_error **ret_error)
 {
     switch (r) {
@@ -214,6 +229,20 @@ static int error_of_call(int r, struct guardian_error **ret_error)
         return error_local(ret_error, GUARDIAN_E_UNAVAILABLE, -r,
                            strerrordesc_np(-r));
     }
+}
+
+int guardian_connect(struct guardian *g, struct guardian_error **ret_error)
+{
+    struct line *l;
+    int r;
+
+    if (!g)
+        return error_local(ret_error, GUARDIAN_E_ARGUMENT, 0, NULL);
+    l = line_get(g);
+    if (!l)
+        return error_local(ret_error, GUARDIAN_E_MEMORY, 0, NULL);
+    r = line_connect(l, g);
+    return r ? error_of_call(r, ret_error) : GUARDIAN_OK;
 }
 
 static void params_add_name(struct params *p, const char *name)

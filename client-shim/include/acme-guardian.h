@@ -98,6 +98,15 @@ void guardian_free(struct guardian *g);
  */
 int guardian_set_timeout(struct guardian *g, int timeout_ms);
 
+/**
+ * guardian_connect() - now, not when first needed
+ *
+ * For a program that goes where the socket is not: before chroot(), or before
+ * giving up a group. Should the daemon close the connection later, the next
+ * call has to reach the socket again.
+ */
+int guardian_connect(struct guardian *g, struct guardian_error **ret_error);
+
 struct guardian_account {
     const char *name;
     const char *directory;  /* URL of the CA's directory */

@@ -35,8 +35,9 @@ def for_all_users(build):
     atexit.register(shutil.rmtree, stage, ignore_errors=True)
     os.chmod(stage, 0o755)
     for name in ("daemon/acme-guardiand", "pkcs11/acme-guardian-token",
-                 "client-shim/guardianctl", "tests/tools/dns-drive",
-                 "tests/tools/find-scalar"):
+                 "client-shim/guardianctl", "client-shim/acme-guardian.so",
+                 "tests/tools/dns-drive",
+                 "tests/tools/find-scalar", "tests/tools/provider-drive"):
         if (build / name).exists():
             (stage / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(build / name, stage / name)

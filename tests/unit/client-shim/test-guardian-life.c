@@ -33,6 +33,27 @@ static void test_a_restart_between_two_calls_goes_unnoticed(void **state)
     }
 }
 
+static void test_a_connection_made_early_serves_the_first_call(void **state)
+{
+    CLEANUP(fake_signer_stop) struct fake_signer s;
+    CLEANUP_GUARDIAN struct guardian *g = NULL;
+    CLEANUP_ERROR struct guardian_error *e = NULL;
+
+    (void)state;
+    fake_signer_start(&s);
+    g = open_handle(&s);
+    assert_int_equal(guardian_connect(g, NULL), GUARDIAN_OK);
+    assert_int_equal(guardian_connect(g, NULL), GUARDIAN_OK);
+    /* Nobody else gets there any more, as after chroot(). */
+    assert_int_equal(unlink(s.path), 0);
+    assert_int_equal(sign_as(g, "a", NULL), GUARDIAN_OK);
+    guardian_free(g);
+    g = open_handle(&s);
+    assert_int_equal(guardian_connect(g, &e), GUARDIAN_E_UNAVAILABLE);
+    assert_int_equal(e->system_errno, ENOENT);
+    assert_int_equal(guardian_connect(NULL, NULL), GUARDIAN_E_ARGUMENT);
+}
+
 static void test_a_restart_within_a_call_costs_one_more_try(void **state)
 {
     CLEANUP(fake_signer_stop) struct fake_signer s;
@@ -207,6 +228,7 @@ static void test_fork_while_a_thread_is_in_a_call(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_connection_made_early_serves_the_first_call),
         cmocka_unit_test(test_a_restart_between_two_calls_goes_unnoticed),
         cmocka_unit_test(test_a_restart_within_a_call_costs_one_more_try),
         cmocka_unit_test(test_a_daemon_that_hangs_is_not_waited_for),
