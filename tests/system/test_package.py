@@ -26,7 +26,8 @@ STATE, LOG = "/var/lib/acme-guardian", "/var/log/acme-guardian"
 TOKENS = "/var/lib/acme-guardian-token"
 DEBS = "/root/debs"
 TOKEN = "acme-guardian-token@lab"
-OURS = ("acme-guardian", "libacme-guardian0", "libacme-guardian-dev")
+OURS = ("acme-guardian", "acme-guardian-openssl", "libacme-guardian0",
+        "libacme-guardian-dev")
 
 
 def packages(*options, out, env=None):
@@ -102,9 +103,15 @@ def test_installed_it_runs_and_signs_nothing(m):
     status = json.loads(m.run(["guardianctl", "--json", "status"],
                               check=False).stdout)
     library = m.run("ls /usr/lib/*/libacme-guardian.so.0").stdout.strip()
+    modules = m.run(["openssl", "version", "-m"]).stdout.split('"')[1]
     image.quiet(["python3", ROOT / "tests/binaries.py", *map(m.path, (
         "/usr/sbin/acme-guardiand", "/usr/bin/guardianctl", library,
+        f"{modules}/acme-guardian.so",
         "/usr/libexec/acme-guardian/acme-guardian-token"))])
+    said = m.run("OPENSSL_CONF=/usr/share/acme-guardian/openssl.cnf "
+                 "openssl list -providers").stdout
+    expect(f"name: acme-guardian\n    version: {OLD}\n    status: active" in
+           said, said)
     expect(status["version"] == OLD and status["accounts"] == 0 and
            status["tokens"] == [] and status["policyRuleSets"] == 0, status)
 
