@@ -7,9 +7,21 @@
 #include "base/json-depth.h"
 
 /*
- * jansson refuses what RFC 8259 refuses, and NUL, lone surrogates and integers
- * beyond 64 bits besides. Depth is settled before it sees the text.
+ * jansson refuses what RFC 8259 refuses, and lone surrogates, integers beyond
+ * 64 bits and "\u0000" besides. A NUL in the text itself it loses where it
+ * looks one octet ahead: behind a number, true, false and null. That and depth
+ * are settled before it sees the text.
  */
+static int json_check_nul(struct bytes text, struct refusal *ret_refusal)
+{
+    const uint8_t *nul = text.len ? memchr(text.data, 0, text.len) : NULL;
+
+    if (nul)
+        return refuse_at(ret_refusal, REASON_BAD_JSON,
+                         (size_t)(nul - text.data), "a NUL");
+    return 0;
+}
+
 static int json_check_depth(struct bytes text, struct refusal *ret_refusal)
 {
     size_t at = 0;
@@ -31,6 +43,9 @@ int json_strict_read(struct bytes text, json_t **ret,
     if (text.len > JSON_STRICT_MAX)
         return refuse(ret_refusal, REASON_TOO_LARGE, "JSON of %zu octets",
                       text.len);
+    r = json_check_nul(text, ret_refusal);
+    if (r)
+        return r;
     r = json_check_depth(text, ret_refusal);
     if (r)
         return r;

@@ -54,9 +54,6 @@ extern const struct ctl_command ctl_apply_commands[];
 /* ctl-rotate.c */
 extern const struct ctl_command ctl_rotate_commands[];
 
-/* ctl-stub.c */
-extern const struct ctl_command ctl_stub_commands[];
-
 /* ctl-setup.c */
 extern const struct ctl_command ctl_setup_commands[];
 

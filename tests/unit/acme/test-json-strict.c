@@ -80,6 +80,10 @@ static void test_a_nul_in_the_text_is_refused(void **state)
         { (const uint8_t *)"{}\0", 3 },
         { (const uint8_t *)"{}\0{}", 5 },
         { (const uint8_t *)"{\"a\":\"x\0\"}", 10 },
+        /* jansson passes over these three */
+        { (const uint8_t *)"{\"a\":1\0}", 8 },
+        { (const uint8_t *)"{\"a\":true\0,\"b\":1}", 17 },
+        { (const uint8_t *)"[null\0]", 7 },
         { NULL, 0 },
     };
 
