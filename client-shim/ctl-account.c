@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "client-shim/adopt.h"
 #include "client-shim/ctl-print.h"
 
 /* guardianctl account ...: the table, and what only asks the daemon. */
@@ -182,6 +183,8 @@ const struct ctl_command ctl_account_commands[] = {
     { "account create", "NAME", 1, 1, create_options,
       "make a key on a token and an account that is not registered yet",
       run_create },
+    { "account adopt", "NAME PATH", 2, 2, ctl_adopt_options,
+      "take over an account that another client registered", ctl_adopt_run },
     { "account register", "NAME", 1, 1, ctl_register_options,
       "register an account at its CA", ctl_register_run },
     { "account update", "NAME", 1, 1, ctl_update_options,

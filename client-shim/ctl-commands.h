@@ -54,6 +54,9 @@ extern const struct ctl_command ctl_apply_commands[];
 /* ctl-rotate.c */
 extern const struct ctl_command ctl_rotate_commands[];
 
+/* ctl-stub.c */
+extern const struct ctl_command ctl_stub_commands[];
+
 /* ctl-setup.c */
 extern const struct ctl_command ctl_setup_commands[];
 

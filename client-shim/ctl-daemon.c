@@ -24,8 +24,8 @@ int ctl_settings(const struct ctl_context *c, struct settings **ret)
  * missing (a container) or not theirs to read, the built-in paths hold. A
  * directory that was named must be good.
  */
-static int socket_path(const struct ctl_context *c, enum ctl_socket socket,
-                       char **ret)
+int ctl_socket_path(const struct ctl_context *c, enum ctl_socket socket,
+                    char **ret)
 {
     CLEANUP_SETTINGS struct settings *settings = NULL;
     bool admin = socket == CTL_SOCKET_ADMIN;
@@ -61,7 +61,7 @@ int ctl_daemon_open(const struct ctl_context *c, enum ctl_socket socket,
                                 .socket = socket,
                                 .quiet = quiet,
                                 .expected = ret->expected };
-    r = socket_path(c, socket, &path);
+    r = ctl_socket_path(c, socket, &path);
     if (r)
         return r;
     r = varlink_client_connect(path, CONNECT_MS, &ret->client);

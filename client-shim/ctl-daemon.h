@@ -32,6 +32,10 @@ void ctl_daemon_deinit(struct ctl_daemon *d);
 #define CTL_CALL_MS 30000
 #define CTL_CALL_KEYGEN_MS 660000
 
+/* ctl_socket_path() - of the options, the settings, or the built-in one. */
+int ctl_socket_path(const struct ctl_context *c, enum ctl_socket socket,
+                    char **ret) MUST_CHECK;
+
 int ctl_daemon_open(const struct ctl_context *c, enum ctl_socket socket,
                     struct ctl_daemon *ret) MUST_CHECK;
 

@@ -129,7 +129,7 @@ static int open_dir(struct owner_files *o, int *ret_fd)
         return -errno;
     if (S_ISLNK(st.st_mode))
         return OWNER_E_LINK;
-    if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+    if (!S_ISDIR(st.st_mode) && (o->given || !S_ISREG(st.st_mode)))
         return OWNER_E_KIND;
     if (S_ISREG(st.st_mode)) {
         r = split(o);
@@ -164,8 +164,7 @@ static int start(struct owner_files *o, int dir_fd)
     return o->pid < 0 ? -EAGAIN : 0;
 }
 
-int owner_files_open(const char *path, struct owner_files **ret,
-                     struct errmsg *reterr)
+static int open_files(const char *path, bool above, struct owner_files **ret)
 {
     CLEANUP_OWNER_FILES struct owner_files *o = calloc(1, sizeof(*o));
     CLEANUP_FD int dir_fd = -1;
@@ -175,16 +174,36 @@ int owner_files_open(const char *path, struct owner_files **ret,
         return -ENOMEM;
     o->fd = -1;
     r = copy_path(path, &o->dir);
+    if (r == 0 && above)
+        r = split(o);
     if (r == 0)
         r = open_dir(o, &dir_fd);
     if (r == 0)
         r = start(o, dir_fd);
-    if (r) {
-        errmsg_set_at(reterr, path, 0, "%s", words(r));
+    if (r)
         return r;
-    }
     *ret = TAKE_PTR(o);
     return 0;
+}
+
+int owner_files_open(const char *path, struct owner_files **ret,
+                     struct errmsg *reterr)
+{
+    int r = open_files(path, false, ret);
+
+    if (r)
+        errmsg_set_at(reterr, path, 0, "%s", words(r));
+    return r;
+}
+
+int owner_files_open_above(const char *path, struct owner_files **ret,
+                           struct errmsg *reterr)
+{
+    int r = open_files(path, true, ret);
+
+    if (r)
+        errmsg_set_at(reterr, path, 0, "%s", words(r));
+    return r;
 }
 
 struct owner_files *owner_files_free(struct owner_files *o)

@@ -46,11 +46,14 @@ struct owner_stamp {
  */
 int owner_files_open(const char *path, struct owner_files **ret,
                      struct errmsg *reterr) MUST_CHECK;
+/* owner_files_open_above() - the directory of a file that need not be there. */
+int owner_files_open_above(const char *path, struct owner_files **ret,
+                           struct errmsg *reterr) MUST_CHECK;
 struct owner_files *owner_files_free(struct owner_files *o);
 DEFINE_CLEANUP(struct owner_files *, owner_files_free)
 #define CLEANUP_OWNER_FILES CLEANUP(owner_files_free_p)
 
-/* The file that owner_files_open() was given; NULL: it was a directory. */
+/* The name of the file that was given; NULL: it was a directory. */
 const char *owner_files_given(const struct owner_files *o);
 uid_t owner_files_uid(const struct owner_files *o);
 /* The path for people: of the directory, '/', and @path. */
