@@ -10,6 +10,7 @@
 #include "base/config-dir.h"
 #include "base/settings-value.h"
 #include "base/settings.h"
+#include "base/window.h"
 #include "client-shim/credential.h"
 #include "client-shim/ctl-commands.h"
 #include "client-shim/key-type.h"
@@ -17,10 +18,28 @@
 /* Every key of acme-guardian.account(5). */
 static const struct config_schema account_schema[] = {
     { "Account", false,
-      (const char *const[]){ "Ca", "Directory", "Token", "KeyType",
-                             "ExistingKey", "Contact", "AgreeTerms", "EabKid",
-                             "EabKey", "Issuer", "Origins", "ChallengeMembers",
-                             "AllowQuery", "AllowHttpLoopback", "CaFile",
+      (const char *const[]){ "Ca",
+                             "Directory",
+                             "Token",
+                             "KeyType",
+                             "ExistingKey",
+                             "Contact",
+                             "AgreeTerms",
+                             "EabKid",
+                             "EabKey",
+                             "Issuer",
+                             "Origins",
+                             "ChallengeMembers",
+                             "AllowQuery",
+                             "AllowHttpLoopback",
+                             "CaFile",
+                             "Rotate",
+                             "RotateWindow",
+                             "OrderDrain",
+                             "Settle",
+                             "CacheTime",
+                             "Grace",
+                             "KeepOldKey",
                              NULL } },
     { NULL, false, NULL },
 };
@@ -36,6 +55,7 @@ void account_wish_deinit(struct account_wish *w)
     free(w->eab_kid);
     free(w->eab_key);
     free(w->ca_file);
+    free(w->schedule.window);
     w->contacts = settings_strv_free(w->contacts);
     w->issuers = settings_strv_free(w->issuers);
     w->origins = settings_strv_free(w->origins);
@@ -160,6 +180,52 @@ static int read_token(struct account_wish *w, const struct config_section *s,
     return settings_set_string(&w->token, token);
 }
 
+static int read_window(char **ret, const struct config_section *s,
+                       struct errmsg *reterr)
+{
+    unsigned line = 0;
+    const char *text = config_last(s, "RotateWindow", &line);
+    struct errmsg why = { 0 };
+    struct windows w;
+
+    if (!text)
+        return 0;
+    if (windows_parse(text, &w, &why))
+        return invalid(s, line, reterr, "RotateWindow= %s", why.text);
+    return settings_set_string(ret, text);
+}
+
+/* The limits are the daemon's, too. */
+static int read_schedule(struct account_schedule *x,
+                         const struct config_section *s, struct errmsg *reterr)
+{
+    const struct {
+        const char *key;
+        uint64_t min_s, max_s;
+        int64_t *field;
+    } times[] = {
+        { "Rotate", 3600, UINT64_C(3650) * 86400, &x->rotate_s },
+        { "OrderDrain", 0, 600, &x->order_drain_s },
+        { "Settle", 0, 15, &x->settle_s },
+        { "CacheTime", 0, 30, &x->cache_s },
+        { "Grace", 0, UINT64_C(90) * 86400, &x->grace_s },
+    };
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(times); i++) {
+        uint64_t ms = UINT64_MAX;
+
+        *times[i].field = ACCOUNT_NO_TIME;
+        r = config_get_ms(s, times[i].key, times[i].min_s * 1000,
+                          times[i].max_s * 1000, &ms, reterr);
+        if (r == 0 && ms != UINT64_MAX)
+            *times[i].field = (int64_t)(ms / 1000);
+    }
+    if (r == 0)
+        r = read_window(&x->window, s, reterr);
+    return r ? r : config_get_bool(s, "KeepOldKey", &x->keep_old, reterr);
+}
+
 static int read_section(struct account_wish *w, const struct config_section *s,
                         struct errmsg *reterr)
 {
@@ -176,6 +242,8 @@ static int read_section(struct account_wish *w, const struct config_section *s,
         r = read_eab(w, s, reterr);
     if (r == 0)
         r = read_lists(w, s);
+    if (r == 0)
+        r = read_schedule(&w->schedule, s, reterr);
     if (r == 0)
         r = settings_get_path(s, "CaFile", &w->ca_file, reterr);
     if (r == 0)

@@ -9,6 +9,15 @@
  * an account to be. Facts are the daemon's; `guardianctl apply` compares.
  */
 
+/* In seconds; ACCOUNT_NO_TIME: the daemon's default, or (rotate_s) never. */
+#define ACCOUNT_NO_TIME (-1)
+struct account_schedule {
+    int64_t rotate_s; /* Rotate= */
+    char *window;     /* RotateWindow=; NULL: whenever */
+    int64_t order_drain_s, settle_s, cache_s, grace_s; /* OrderDrain=, ... */
+    bool keep_old;                                     /* KeepOldKey= */
+};
+
 struct account_wish {
     char *name; /* the file's stem */
     char *file;
@@ -28,6 +37,7 @@ struct account_wish {
     bool allow_query;         /* AllowQuery= */
     bool allow_http_loopback; /* AllowHttpLoopback= */
     char *ca_file;            /* CaFile= */
+    struct account_schedule schedule;
 };
 void account_wish_deinit(struct account_wish *w);
 

@@ -152,6 +152,31 @@ static int compare_status(const struct account_wish *w, const json_t *facts,
     return compare_external(w, facts, s);
 }
 
+/* As AccountSetSchedule has it; what is not there is null. */
+static bool same_time(const json_t *schedule, const char *name, int64_t wish_s)
+{
+    const json_t *x = json_object_get(schedule, name);
+    json_int_t fact_s =
+        json_is_integer(x) ? json_integer_value(x) : ACCOUNT_NO_TIME;
+
+    return fact_s == wish_s;
+}
+
+static bool same_schedule(const struct account_schedule *w,
+                          const json_t *schedule)
+{
+    const char *window = fact(schedule, "window");
+
+    return (window && w->window ? strcmp(window, w->window) == 0
+                                : !window == !w->window) &&
+           same_time(schedule, "rotate", w->rotate_s) &&
+           same_time(schedule, "orderDrain", w->order_drain_s) &&
+           same_time(schedule, "settle", w->settle_s) &&
+           same_time(schedule, "cacheTime", w->cache_s) &&
+           same_time(schedule, "grace", w->grace_s) &&
+           w->keep_old == json_is_true(json_object_get(schedule, "keepOldKey"));
+}
+
 int apply_compare(const struct account_wish *wish, const json_t *facts,
                   struct apply_step *ret)
 {
@@ -163,7 +188,9 @@ int apply_compare(const struct account_wish *wish, const json_t *facts,
         return -ENOMEM;
     if (!facts) {
         ret->actions =
-            APPLY_CREATE | APPLY_REGISTER | (wish->issuers ? APPLY_ISSUERS : 0);
+            APPLY_CREATE | APPLY_REGISTER |
+            (wish->issuers ? APPLY_ISSUERS : 0) |
+            (same_schedule(&wish->schedule, NULL) ? 0 : APPLY_SCHEDULE);
         return 0;
     }
     r = compare_key(wish, facts, ret);
@@ -173,6 +200,8 @@ int apply_compare(const struct account_wish *wish, const json_t *facts,
         return r;
     if (!same_list(wish->issuers, json_object_get(facts, "issuers")))
         ret->actions |= APPLY_ISSUERS;
+    if (!same_schedule(&wish->schedule, json_object_get(facts, "schedule")))
+        ret->actions |= APPLY_SCHEDULE;
     return compare_status(wish, facts, ret);
 }
 
@@ -195,6 +224,10 @@ int apply_action_text(const struct account_wish *wish, enum apply_action action,
         return buf_append_str(ret, "change its contacts");
     case APPLY_ISSUERS:
         return buf_append_str(ret, "set its issuer names");
+    case APPLY_SCHEDULE:
+        return buf_append_str(ret, "set how its key is rotated");
+    case APPLY_NONE:
+        break;
     }
     return -EINVAL;
 }

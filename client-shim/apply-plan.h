@@ -10,11 +10,15 @@
  */
 
 enum apply_action {
+    APPLY_NONE = 0,
     APPLY_CREATE = 1 << 0,   /* a key, and an account of the registry */
     APPLY_REGISTER = 1 << 1, /* at the CA */
     APPLY_CONTACTS = 1 << 2,
     APPLY_ISSUERS = 1 << 3,
+    APPLY_SCHEDULE = 1 << 4, /* how its key is rotated */
 };
+
+#define APPLY_LAST APPLY_SCHEDULE
 
 struct apply_step {
     const struct account_wish *wish; /* borrowed */

@@ -143,6 +143,26 @@ static int set_issuers(struct apply *a, const struct account_wish *w)
                            NULL);
 }
 
+static json_t *time_json(int64_t s)
+{
+    return s == ACCOUNT_NO_TIME ? NULL : json_integer(s);
+}
+
+static int set_schedule(struct apply *a, const struct account_wish *w)
+{
+    const struct account_schedule *x = &w->schedule;
+
+    return ctl_daemon_call(
+        &a->daemon, "AccountSetSchedule",
+        json_pack("{s:s, s:o*, s:s*, s:o*, s:o*, s:o*, s:o*, s:b}", "name",
+                  w->name, "rotate", time_json(x->rotate_s), "window",
+                  x->window, "orderDrain", time_json(x->order_drain_s),
+                  "settle", time_json(x->settle_s), "cacheTime",
+                  time_json(x->cache_s), "grace", time_json(x->grace_s),
+                  "keepOldKey", (int)x->keep_old),
+        NULL);
+}
+
 static int run_action(struct apply *a, const struct account_wish *w,
                       enum apply_action action)
 {
@@ -154,6 +174,10 @@ static int run_action(struct apply *a, const struct account_wish *w,
         return at_ca(a, w, action);
     case APPLY_ISSUERS:
         return set_issuers(a, w);
+    case APPLY_SCHEDULE:
+        return set_schedule(a, w);
+    case APPLY_NONE:
+        break;
     }
     return ctl_fail_errno(-EINVAL, w->name);
 }
@@ -162,7 +186,8 @@ static int run_action(struct apply *a, const struct account_wish *w,
 int apply_run_step(struct apply *a, struct apply_step *s, json_t *done)
 {
     static const enum apply_action order[] = { APPLY_CREATE, APPLY_ISSUERS,
-                                               APPLY_REGISTER, APPLY_CONTACTS };
+                                               APPLY_SCHEDULE, APPLY_REGISTER,
+                                               APPLY_CONTACTS };
 
     for (size_t i = 0; i < ARRAY_LEN(order); i++) {
         CLEANUP_BUF struct buf text = { 0 };

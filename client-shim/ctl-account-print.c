@@ -82,6 +82,42 @@ static void account_pairs(struct ctl_table *t, const json_t *a)
     ctl_table_pair(t, "allow http", yes(ctl_true(a, "allowHttpLoopback")));
 }
 
+/* "90d", as Rotate= has it. */
+static void time_pair(struct ctl_table *t, const char *name,
+                      const json_t *schedule, const char *member)
+{
+    static const struct {
+        long long s;
+        const char *unit;
+    } units[] = { { 86400, "d" }, { 3600, "h" }, { 60, "min" }, { 1, "s" } };
+    long long s = ctl_integer(schedule, member);
+    char text[32];
+    size_t i = 0;
+
+    if (!json_is_integer(json_object_get(schedule, member)))
+        return;
+    while (s % units[i].s || (s == 0 && i + 1 < ARRAY_LEN(units)))
+        i++;
+    (void)snprintf(text, sizeof(text), "%lld%s", s / units[i].s, units[i].unit);
+    ctl_table_pair(t, name, text);
+}
+
+static void schedule_pairs(struct ctl_table *t, const json_t *a)
+{
+    const json_t *s = json_object_get(a, "schedule");
+
+    ctl_table_pair(t, "key since", ctl_string(a, "keySince"));
+    time_pair(t, "rotated every", s, "rotate");
+    ctl_table_pair(t, "in the window", ctl_string(s, "window"));
+    ctl_table_pair(t, "rotation due", ctl_string(s, "due"));
+    time_pair(t, "order drain", s, "orderDrain");
+    time_pair(t, "settle", s, "settle");
+    time_pair(t, "cache time", s, "cacheTime");
+    time_pair(t, "grace", s, "grace");
+    ctl_table_pair(t, "old keys",
+                   ctl_true(s, "keepOldKey") ? "stay on the token" : NULL);
+}
+
 static void proof_pairs(struct ctl_table *t, const json_t *a)
 {
     const json_t *proof = json_object_get(a, "proof");
@@ -149,6 +185,7 @@ int ctl_account_print(const struct ctl_context *c, json_t *answer)
     account_pairs(&t, a);
     ctl_table_pair_list(&t, "issuer names", json_object_get(a, "issuers"));
     proof_pairs(&t, a);
+    schedule_pairs(&t, a);
     meta_pairs(&t, a);
     endpoint_pairs(&t, json_object_get(answer, "endpoints"));
     return ctl_table_print(&t);

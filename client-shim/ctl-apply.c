@@ -109,7 +109,7 @@ static int plan(struct apply *a)
 
 static int planned_texts(const struct apply_step *s, json_t *ret)
 {
-    for (unsigned bit = APPLY_CREATE; bit <= APPLY_ISSUERS; bit <<= 1) {
+    for (unsigned bit = APPLY_CREATE; bit <= APPLY_LAST; bit <<= 1) {
         CLEANUP_BUF struct buf text = { 0 };
 
         if (!(s->actions & bit))

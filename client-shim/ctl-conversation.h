@@ -20,6 +20,9 @@ struct ctl_conversation {
     struct net_directory *directory; /* NULL until it was fetched */
     /* Of a rotation from or to a key that is here; borrowed, NULL: none. */
     const struct outside_key *outside;
+    /* Of a rotation: orders are waited for so long; 0: as long as it takes. */
+    unsigned drain_max_s;
+    bool now; /* of a rotation: in no window, too */
 };
 #define CLEANUP_CTL_CONVERSATION CLEANUP(ctl_conversation_deinit)
 void ctl_conversation_deinit(struct ctl_conversation *v);

@@ -133,10 +133,11 @@ static int step(struct ctl_conversation *v, bool again, json_t **rotation)
     json_t *before = *rotation;
     int r;
 
-    r = ctl_daemon_call_within(
-        &v->daemon, "RotationStep",
-        json_pack("{s:s, s:b}", "account", v->account, "again", (int)again),
-        CTL_CALL_KEYGEN_MS, &answer);
+    r = ctl_daemon_call_within(&v->daemon, "RotationStep",
+                               json_pack("{s:s, s:b, s:o*}", "account",
+                                         v->account, "again", (int)again, "now",
+                                         v->now ? json_true() : NULL),
+                               CTL_CALL_KEYGEN_MS, &answer);
     if (r)
         return r;
     *rotation = json_incref(json_object_get(answer, "rotation"));
@@ -180,9 +181,24 @@ static int make_ready(struct ctl_conversation *v, const json_t *rotation)
                                           : CTL_EXIT_DONE;
 }
 
+/* *since_s is when draining began. */
+static bool has_drained_enough(const struct ctl_conversation *v,
+                               const json_t *rotation, time_t *since_s)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    if (v->drain_max_s == 0 || !is_state(rotation, "draining"))
+        *since_s = 0;
+    else if (*since_s == 0)
+        *since_s = now.tv_sec;
+    return *since_s && now.tv_sec - *since_s >= (time_t)v->drain_max_s;
+}
+
 int ctl_rotate_go_on(struct ctl_conversation *v, json_t **rotation)
 {
     unsigned silence = 0;
+    time_t draining_s = 0;
     int r;
 
     for (;;) {
@@ -195,7 +211,8 @@ int ctl_rotate_go_on(struct ctl_conversation *v, json_t **rotation)
             return r;
         what = ctl_string(*rotation, "ask");
         wait_ms = ctl_integer(*rotation, "waitMs");
-        if (!what && wait_ms > WAIT_MAX_MS)
+        if ((!what && wait_ms > WAIT_MAX_MS) ||
+            has_drained_enough(v, *rotation, &draining_s))
             return CTL_EXIT_DONE;
         if (what)
             r = ask(v, what, &silence);
@@ -218,13 +235,37 @@ static int resume(struct ctl_conversation *v)
 
 /* ---- commands ---- */
 
+/* Nothing else is decided when it is run: the files do. */
+static int run_due(const struct ctl_context *c)
+{
+    static const char *const others[] = { "--due", "--ca-file", "--timeout" };
+
+    for (const struct ctl_option *o = c->command->options; o->name; o++) {
+        bool goes = false;
+
+        for (size_t i = 0; i < ARRAY_LEN(others); i++)
+            goes = goes || strcmp(o->name, others[i]) == 0;
+        if (!goes && ctl_args_has(c, o->name))
+            return ctl_fail(CTL_EXIT_USAGE, "%s does not go with --due",
+                            o->name);
+    }
+    if (c->n_operands > 0)
+        return ctl_fail(CTL_EXIT_USAGE, "--due is about every account");
+    return ctl_rotate_due(c);
+}
+
 static int run_start(struct ctl_context *c)
 {
     CLEANUP_OUTSIDE_KEY struct outside_key *key = NULL;
     CLEANUP_CTL_CONVERSATION struct ctl_conversation v = { 0 };
-    CLEANUP_CTL_JSON json_t *parameters = json_object();
+    CLEANUP_CTL_JSON json_t *parameters = NULL;
     int r;
 
+    if (ctl_args_has(c, "--due"))
+        return run_due(c);
+    if (c->n_operands == 0)
+        return ctl_fail(CTL_EXIT_USAGE, "rotate start needs NAME or --due");
+    parameters = json_object();
     r = ctl_rotate_parameters(c, parameters);
     if (r == 0)
         r = ctl_conversation_open(c, c->operands[0], &v);
@@ -257,6 +298,7 @@ static int run_resume(struct ctl_context *c)
     CLEANUP_CTL_CONVERSATION struct ctl_conversation v = { 0 };
     int r = open_known(c, &v);
 
+    v.now = ctl_args_has(c, "--now");
     if (r == 0)
         r = ctl_rotate_find_key(&v, &key);
     return r ? r : resume(&v);
@@ -331,6 +373,7 @@ static int run_status(struct ctl_context *c)
 }
 
 static const struct ctl_option start_options[] = {
+    { "--due", NULL, "every account whose Rotate= says so", 0, false, false },
     { "--compromised", NULL, "somebody else may have the key: at once", 0,
       false, false },
     { "--key-type", "TYPE", "of the new key: ec-p256, rsa-3072, ...", 0, false,
@@ -357,6 +400,8 @@ static const struct ctl_option start_options[] = {
 };
 
 static const struct ctl_option resume_options[] = {
+    { "--now", NULL, "not only in the window that it was started in", 0, false,
+      false },
     { "--to-key-file", "FILE", "the key that the account leaves with", 0, false,
       false },
     CTL_CA_OPTIONS,
@@ -369,7 +414,7 @@ static const struct ctl_option abort_options[] = {
 };
 
 const struct ctl_command ctl_rotate_commands[] = {
-    { "rotate start", "NAME", 1, 1, start_options,
+    { "rotate start", "[NAME]", 0, 1, start_options,
       "give an account a new key, without failing an order", run_start },
     { "rotate status", "[NAME]", 0, 1, NULL,
       "which rotations there are, and what is next", run_status },

@@ -43,6 +43,10 @@ int ctl_rotate_add_key(const struct ctl_conversation *v, json_t *p) MUST_CHECK;
 int ctl_rotate_find_key(struct ctl_conversation *v,
                         struct outside_key **ret) MUST_CHECK;
 
+/* ctl_rotate_due() - rotate start --due: what is under way goes on, and what is
+ * due by its schedule begins. */
+int ctl_rotate_due(const struct ctl_context *c) MUST_CHECK;
+
 /* ctl_rotate_nonce() - have one ready before signing is held; not an error if
  * there is none. */
 int ctl_rotate_nonce(struct ctl_conversation *v, bool *ret_got) MUST_CHECK;

@@ -72,7 +72,7 @@ json_t *admin_account_json(const struct account *a)
 
     return json_pack(
         "{s:s,s:s,s:s?,s:s,s:o,s:s,s:s,s:s,s:s,s:s,s:i,s:o,s:o,s:b,s:b,s:o,s:o,"
-        "s:o,s:o,s:o,s:b,s:b,s:s?,s:o,s:o,s:o,s:o,s:b}",
+        "s:o,s:o,s:o,s:b,s:b,s:s?,s:o,s:o,s:o,s:o,s:b,s:o,s:o}",
         "name", acme->name, "directory", acme->directory_url, "url",
         acme->account_url, "alg", jws_alg_name(jwk_alg(&acme->jwk)), "jwk",
         jwk_json(&acme->jwk), "thumbprint", acme->thumbprint, "status",
@@ -89,7 +89,8 @@ json_t *admin_account_json(const struct account *a)
         (int)acme->allow_http_loopback, "externalAccount", r->external_account,
         "meta", meta_json(r), "issuers", list_json(r->issuers), "proof",
         proof_json(r), "notProven", not_proven_json(r), "staging",
-        (int)record_is_staging(r));
+        (int)record_is_staging(r), "keySince", admin_time(r->key_since_s),
+        "schedule", admin_schedule_json(a));
 }
 
 void admin_reply_account(struct varlink_call *call, const struct account *a)

@@ -33,6 +33,7 @@ ADMIN_METHOD(admin_on_account_deactivated);
 ADMIN_METHOD(admin_on_account_updated);
 ADMIN_METHOD(admin_on_account_set_directory); /* admin-directory.c */
 ADMIN_METHOD(admin_on_account_set_issuers);   /* admin-proof.c */
+ADMIN_METHOD(admin_on_account_set_schedule);  /* admin-schedule.c */
 ADMIN_METHOD(admin_on_account_proven);
 ADMIN_METHOD(admin_on_account_not_proven);
 ADMIN_METHOD(admin_on_account_sign_registration); /* admin-sign.c */
@@ -89,6 +90,11 @@ bool admin_begin(struct guardian *g, struct varlink_call *call,
 struct token *admin_begin_token(struct guardian *g, struct varlink_call *call,
                                 const json_t *parameters) MUST_CHECK;
 
+/* admin_may() - the caller has this role, for what a method's own does not
+ * cover. False: NotPermitted was answered. */
+bool admin_may(struct guardian *g, struct varlink_call *call,
+               enum role needed) MUST_CHECK;
+
 /* Errors. Those that take JSON steal it. */
 void admin_error(struct varlink_call *call, const char *name,
                  json_t *parameters);
@@ -110,6 +116,7 @@ json_t *admin_time(int64_t s);
 
 /* Type Account, Token, and a key's attributes as names. NULL: no memory. */
 json_t *admin_account_json(const struct account *a);
+json_t *admin_schedule_json(const struct account *a);
 json_t *admin_token_json(const struct token *t);
 json_t *admin_attrs_json(uint32_t attrs);
 json_t *admin_unproven_json(uint32_t attrs);

@@ -8,6 +8,7 @@
 #define DRAIN_POLL_MS 1000
 #define HELD_POLL_MS 100
 #define BUSY_POLL_MS 200
+#define POSTPONED_POLL_MS 60000
 
 static bool is_proven(const struct account *a)
 {
@@ -22,6 +23,14 @@ static uint64_t grace_left_ms(const struct store_rotation *x)
     int64_t left_s = x->since_s + x->grace_s - time(NULL);
 
     return left_s > 0 && !x->keep_old ? (uint64_t)left_s * 1000 : 0;
+}
+
+/* Until the next window; where there is none any more, nobody knows. */
+static uint64_t postponed_ms(const struct account *a)
+{
+    int64_t left_s = rotate_window(a).next_s - time(NULL);
+
+    return left_s > 0 ? (uint64_t)left_s * 1000 : POSTPONED_POLL_MS;
 }
 
 /* Of the states in which nothing is asked. */
@@ -39,6 +48,8 @@ static uint64_t wait_ms(const struct account *a)
         return rotate_settled_ms(a);
     if (r->row.state != ROTATION_DRAINING)
         return 0;
+    if (rotate_is_postponed(a))
+        return postponed_ms(a);
     if (rotate_is_quiet(a))
         return 0;
     return r->orders_held ? HELD_POLL_MS : DRAIN_POLL_MS;
@@ -98,13 +109,16 @@ json_t *admin_rotation_json(const struct account *a)
     if (rotate_is_carried(r))
         next.text = "signing is held; whoever asked the CA to switch is waited "
                     "for";
+    if (rotate_is_postponed(a))
+        next.text = "postponed: no quiet moment came in its window; it goes on "
+                    "in the next one (rotate resume --now: at once)";
     if (x->state == ROTATION_DRAINING)
         rotate_open(a, &open);
     return json_pack(
         "{s:s,s:s,s:s,s:o,s:o,s:s,s:b,s:s,s:s,s:[s,s],s:s?,s:s?,s:s,s:s?,s:s,s:"
         "s,"
         "s:s?,s:s,s:s?,s:b,s:o,"
-        "s:b,s:I,s:I,s:I,s:I,s:o,s:b,s:I,s:I,s:b,s:I,s:s?,s:I}",
+        "s:b,s:I,s:I,s:I,s:I,s:o,s:o,s:b,s:I,s:I,s:b,s:I,s:s?,s:I}",
         "account", x->account, "kind", rotation_kind_name(x->kind), "state",
         rotation_state_name(x->state), "since", admin_time(x->since_s),
         "started", admin_time(x->started_s), "by", x->by, "over",
@@ -117,7 +131,7 @@ json_t *admin_rotation_json(const struct account *a)
         jwk_of(&r->old_key), "keepOldKey", (int)x->keep_old, "grace",
         (json_int_t)x->grace_s, "orderDrain", (json_int_t)x->order_drain_s,
         "settle", (json_int_t)x->settle_s, "cacheTime", (json_int_t)x->cache_s,
-        "due", due_json(x), "held",
+        "windowEnd", admin_time(x->window_end_s), "due", due_json(x), "held",
         (int)(gate == ROTATE_HELD || gate == ROTATE_ORDERS_HELD), "waiting",
         (json_int_t)a->hold.n, "openOrders", (json_int_t)open.orders,
         "ordersUnknown", (int)open.unknown, "openConnections",

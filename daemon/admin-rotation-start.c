@@ -18,13 +18,6 @@
 #define ORDER_DRAIN_S 120
 #define SETTLE_S 5
 #define CACHE_S 15
-#define GRACE_MAX_S (90 * 86400)
-#define ORDER_DRAIN_MAX_S (OPEN_ORDERS_KEEP_MS / 1000)
-#define SETTLE_MAX_S 15
-_Static_assert((SETTLE_MAX_S + ROTATION_CACHE_MAX_S) * 1000 +
-                       ROTATION_SWITCH_MS + ROTATE_QUIET_MS <=
-                   ROTATION_HOLD_MS,
-               "there is time for open orders before the longest hold ends");
 #define NOT_GIVEN INT64_MAX
 
 /* The call's parameters, which are valid until its answer. */
@@ -35,6 +28,7 @@ struct start {
     const char *kind, *token, *alg, *new_key;
     const json_t *to_key;
     int64_t rsa_bits;
+    bool scheduled;            /* nobody asks but the clock */
     struct store_rotation row; /* strings borrowed */
     struct jwk outside;        /* of to_key */
     struct buf outside_text;
@@ -48,19 +42,6 @@ static void start_free(struct start *s)
 }
 
 /* ---- may it? ---- */
-
-static bool begin_range(struct varlink_call *call, const char *name,
-                        int64_t value, int64_t max)
-{
-    char text[64];
-
-    if (value <= max)
-        return true;
-    (void)snprintf(text, sizeof(text), "is at most %lld seconds",
-                   (long long)max);
-    admin_error_value(call, name, text);
-    return false;
-}
 
 static int stop_at_first(const struct store_record *record, void *userdata)
 {
@@ -232,27 +213,71 @@ static const char *check_together(const struct start *s)
     return NULL;
 }
 
-static void set_default(int64_t *value, int64_t otherwise)
+/* The account's own, or else ours. */
+static void set_default(int64_t *value, struct store_seconds own,
+                        int64_t otherwise)
 {
     if (*value == NOT_GIVEN)
-        *value = otherwise;
+        *value = own.set ? own.s : otherwise;
 }
+
+static const struct store_seconds none;
 
 /* A thief does not wait. What was signed arrives or does not. */
 static bool read_times(struct start *s)
 {
     struct store_rotation *x = &s->row;
+    const struct store_schedule *own = &s->account->row.schedule;
     bool at_once = x->kind == ROTATION_KIND_COMPROMISED;
 
-    set_default(&x->grace_s, at_once ? 0 : GRACE_S);
-    set_default(&x->order_drain_s, at_once ? 0 : ORDER_DRAIN_S);
-    set_default(&x->settle_s, at_once ? 0 : SETTLE_S);
-    set_default(&x->cache_s, CACHE_S);
-    return begin_range(s->call, "grace", x->grace_s, GRACE_MAX_S) &&
-           begin_range(s->call, "orderDrain", x->order_drain_s,
-                       ORDER_DRAIN_MAX_S) &&
-           begin_range(s->call, "settle", x->settle_s, SETTLE_MAX_S) &&
-           begin_range(s->call, "cacheTime", x->cache_s, ROTATION_CACHE_MAX_S);
+    set_default(&x->grace_s, at_once ? none : own->grace,
+                at_once ? 0 : GRACE_S);
+    set_default(&x->order_drain_s, at_once ? none : own->order_drain,
+                at_once ? 0 : ORDER_DRAIN_S);
+    set_default(&x->settle_s, at_once ? none : own->settle,
+                at_once ? 0 : SETTLE_S);
+    set_default(&x->cache_s, own->cache, CACHE_S);
+    x->keep_old = x->keep_old || (own->keep_old && !at_once);
+    return admin_check_time(s->call, ADMIN_GRACE, x->grace_s) &&
+           admin_check_time(s->call, ADMIN_ORDER_DRAIN, x->order_drain_s) &&
+           admin_check_time(s->call, ADMIN_SETTLE, x->settle_s) &&
+           admin_check_time(s->call, ADMIN_CACHE, x->cache_s);
+}
+
+/* Whoever starts what is due decides nothing: neither whether, nor how. */
+static bool says_nothing(const struct start *s)
+{
+    const struct store_rotation *x = &s->row;
+
+    return strcmp(s->kind, "planned") == 0 && !s->token && !s->alg &&
+           !s->new_key && !s->to_key && s->rsa_bits == 0 && !x->keep_old &&
+           !x->weaker_ok && x->grace_s == NOT_GIVEN &&
+           x->order_drain_s == NOT_GIVEN && x->settle_s == NOT_GIVEN &&
+           x->cache_s == NOT_GIVEN;
+}
+
+/* False: it was answered. */
+static bool check_scheduled(struct start *s)
+{
+    const struct account *a = s->account;
+    struct schedule_now now;
+
+    if (!s->scheduled)
+        return admin_may(s->guardian, s->call, ROLE_ADMIN);
+    if (!says_nothing(s)) {
+        admin_error_value(s->call, "scheduled",
+                          "goes with no other parameter than account");
+        return false;
+    }
+    now = rotate_window(a);
+    if (!now.due)
+        admin_error_state(s->call, "not-due",
+                          now.due_s ? "its key is not old enough"
+                                    : "it has no Rotate=");
+    else if (!now.open)
+        admin_error_state(s->call, "not-now", "its window is not open");
+    s->row.window_end_s = now.end_s;
+    return now.due && now.open;
 }
 
 static bool read_kind(struct start *s)
@@ -371,7 +396,7 @@ static bool check(struct start *s)
 {
     const char *bad;
 
-    if (!read_kind(s) || !read_times(s))
+    if (!check_scheduled(s) || !read_kind(s) || !read_times(s))
         return false;
     bad = check_together(s);
     if (bad) {
@@ -405,6 +430,7 @@ ADMIN_METHOD(admin_on_rotation_start)
         { "newKey", PARAM_STRING, true, { .string = &in.new_key } },
         { "acceptWeaker", PARAM_BOOL, true, { .flag = &x->weaker_ok } },
         { "toKey", PARAM_OBJECT, true, { .json = &in.to_key } },
+        { "scheduled", PARAM_BOOL, true, { .flag = &in.scheduled } },
         { "keepOldKey", PARAM_BOOL, true, { .flag = &x->keep_old } },
         { "grace", PARAM_NUMBER, true, { .number = &x->grace_s } },
         { "orderDrain", PARAM_NUMBER, true, { .number = &x->order_drain_s } },

@@ -140,6 +140,10 @@ static void drain(struct guardian *g, struct varlink_call *call,
     struct rotation *r = a->rotation;
     struct rotate_open open = { 0 };
 
+    if (rotate_is_postponed(a)) {
+        admin_reply_rotation(call, a);
+        return;
+    }
     if (r->row.kind == ROTATION_KIND_COMPROMISED || rotate_is_quiet(a)) {
         go(g, call, a, ROTATION_SWITCHING);
         return;
@@ -166,6 +170,29 @@ static void lost(struct guardian *g, struct varlink_call *call,
         admin_rotation_error(call, r);
     else
         admin_reply_rotation(call, a);
+}
+
+/* What was started in a window waits for the next one when that is over. False:
+ * it was answered. */
+static bool look_at_window(struct guardian *g, struct varlink_call *call,
+                           struct account *a, bool now)
+{
+    struct store_rotation next = a->rotation->row;
+    int r;
+
+    if (now && !admin_may(g, call, ROLE_ADMIN))
+        return false;
+    if (now)
+        next.window_end_s = 0;
+    else if (rotate_is_postponed(a))
+        next.window_end_s = rotate_window(a).end_s;
+    if (next.window_end_s == a->rotation->row.window_end_s ||
+        (next.window_end_s == 0 && !now))
+        return true;
+    r = rotate_commit(g, a, &next, NULL, varlink_call_peer(call));
+    if (r)
+        admin_rotation_error(call, r);
+    return r == 0;
 }
 
 static void step(struct guardian *g, struct varlink_call *call,
@@ -251,9 +278,11 @@ ADMIN_METHOD(admin_on_rotation_step)
     struct guardian *g = userdata;
     const char *name = "";
     bool again = false;
+    bool now = false;
     const struct param params[] = {
         { "account", PARAM_STRING, false, { .string = &name } },
         { "again", PARAM_BOOL, true, { .flag = &again } },
+        { "now", PARAM_BOOL, true, { .flag = &now } },
     };
     struct account *a;
 
@@ -265,7 +294,8 @@ ADMIN_METHOD(admin_on_rotation_step)
     if (a->unresolved && !rotation_is_over(a->rotation->row.state))
         admin_error_state(call, account_status_name(account_status(a)),
                           a->unresolved);
-    else
+    else if (a->rotation->row.state != ROTATION_DRAINING ||
+             look_at_window(g, call, a, now))
         step(g, call, a, again);
 }
 

@@ -6,6 +6,24 @@
 
 /* What the methods about rotations share. */
 
+/* The times of a rotation, their names and what they may be (admin-schedule.c).
+ */
+enum admin_time {
+    ADMIN_GRACE = 0,
+    ADMIN_ORDER_DRAIN,
+    ADMIN_SETTLE,
+    ADMIN_CACHE,
+    ADMIN_TIMES
+};
+struct admin_time_limit {
+    const char *name;
+    int64_t max_s;
+};
+extern const struct admin_time_limit admin_time_limits[ADMIN_TIMES];
+/* False: it is too long, and that was answered. */
+bool admin_check_time(struct varlink_call *call, enum admin_time which,
+                      int64_t value_s) MUST_CHECK;
+
 /* rotation_due() - what is to be asked now, or (NONE) how long to wait. */
 enum rotation_ask rotation_due(const struct account *a, uint64_t *ret_wait_ms);
 

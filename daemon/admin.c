@@ -216,26 +216,45 @@ static bool admin_within_limit(struct guardian *g, struct varlink_call *call,
     return false;
 }
 
-static int admin_authorise(struct varlink_call *call,
-                           const struct varlink_method *method, void *userdata)
+static void admin_deny(struct guardian *g, struct varlink_call *call,
+                       enum role needed)
 {
-    struct guardian *g = userdata;
     struct audit_event event =
         admin_event(call, "denied", &(struct admin_subject){ 0 });
-    struct audit *audit;
-    enum role needed = (enum role)method->tag;
-    enum role role =
-        roles_of(&g->roles, varlink_call_peer(call), &g->names.policy);
+    struct audit *audit = guardian_audit(g);
 
-    if (role >= needed)
-        return admin_within_limit(g, call, role) ? 0 : 1;
-    audit = guardian_audit(g);
     if (audit)
         audit_write_refusal(audit, &event);
     if (log_limit_take(&g->log_denied, g->event))
         admin_journal(call, "denied", &(struct admin_subject){ 0 });
     admin_error(call, "NotPermitted",
                 json_pack("{s:s}", "role", role_name(needed)));
+}
+
+static enum role admin_role(const struct guardian *g,
+                            const struct varlink_call *call)
+{
+    return roles_of(&g->roles, varlink_call_peer(call), &g->names.policy);
+}
+
+bool admin_may(struct guardian *g, struct varlink_call *call, enum role needed)
+{
+    if (admin_role(g, call) >= needed)
+        return true;
+    admin_deny(g, call, needed);
+    return false;
+}
+
+static int admin_authorise(struct varlink_call *call,
+                           const struct varlink_method *method, void *userdata)
+{
+    struct guardian *g = userdata;
+    enum role needed = (enum role)method->tag;
+    enum role role = admin_role(g, call);
+
+    if (role >= needed)
+        return admin_within_limit(g, call, role) ? 0 : 1;
+    admin_deny(g, call, needed);
     return 1;
 }
 
@@ -253,6 +272,7 @@ static const struct varlink_method methods[] = {
     /* A timer reads directories again; another origin is refused. */
     { "AccountSetDirectory", admin_on_account_set_directory, ROLE_OPS },
     { "AccountSetIssuers", admin_on_account_set_issuers, ROLE_ADMIN },
+    { "AccountSetSchedule", admin_on_account_set_schedule, ROLE_ADMIN },
     { "AccountSignRegistration", admin_on_account_sign_registration,
       ROLE_ADMIN },
     { "AccountRegistered", admin_on_account_registered, ROLE_ADMIN },
@@ -273,7 +293,8 @@ static const struct varlink_method methods[] = {
     { "RecordRemove", admin_on_record_remove, ROLE_ADMIN },
     { "RecordList", admin_on_record_list, ROLE_MONITOR },
     { "RecordValues", admin_on_record_values, ROLE_MONITOR },
-    { "RotationStart", admin_on_rotation_start, ROLE_ADMIN },
+    /* Only what is due by the account's schedule. */
+    { "RotationStart", admin_on_rotation_start, ROLE_OPS },
     { "RotationStatus", admin_on_rotation_status, ROLE_MONITOR },
     /* A rotation that was started is carried on by timers. */
     { "RotationStep", admin_on_rotation_step, ROLE_OPS },

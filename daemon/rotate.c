@@ -106,6 +106,20 @@ bool rotate_is_quiet(const struct account *a)
     return open.orders + open.connections == 0 && !open.unknown;
 }
 
+struct schedule_now rotate_window(const struct account *a)
+{
+    return schedule_look(&a->row, a->rotation ? &a->rotation->row : NULL,
+                         time(NULL));
+}
+
+bool rotate_is_postponed(const struct account *a)
+{
+    const struct rotation *r = a->rotation;
+
+    return r && r->row.state == ROTATION_DRAINING && r->row.window_end_s &&
+           time(NULL) >= r->row.window_end_s;
+}
+
 /* ---- one step ---- */
 
 static void rotate_log(const struct rotation *r, const struct peer *by)

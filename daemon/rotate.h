@@ -5,6 +5,7 @@
 #include "daemon/courier.h"
 #include "daemon/hold.h"
 #include "daemon/rotation.h"
+#include "daemon/schedule.h"
 
 struct peer;
 struct token_answer;
@@ -79,6 +80,13 @@ void rotate_hold_orders(struct rotation *r);
 
 /* rotate_settled_ms() - 0: the last signature has had its time. */
 uint64_t rotate_settled_ms(const struct account *a);
+
+/* rotate_window() - of the account's schedule, now. */
+struct schedule_now rotate_window(const struct account *a);
+
+/* rotate_is_postponed() - draining, and the window in which it was to switch is
+ * over. */
+bool rotate_is_postponed(const struct account *a);
 
 /* Orders and connections that a switch would break. */
 struct rotate_open {

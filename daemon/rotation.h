@@ -2,6 +2,7 @@
 #pragma once
 
 #include "acme/jwk.h"
+#include "daemon/open-orders.h"
 #include "daemon/store.h"
 
 /*
@@ -56,6 +57,9 @@ enum rotation_ask rotation_ask_parse(const char *name);
 #define ROTATION_ORDERS_MS 30000     /* new orders, while open ones finish */
 #define ROTATION_SWITCH_MS 5000      /* the CA's time for its answers */
 #define ROTATION_CACHE_MAX_S 30      /* with the settling, below it */
+#define ROTATION_SETTLE_MAX_S 15
+#define ROTATION_GRACE_MAX_S (90 * 86400)
+#define ROTATION_ORDER_DRAIN_MAX_S (OPEN_ORDERS_KEEP_MS / 1000)
 
 /* What the CA has said of a key in this round. */
 enum rotation_word {

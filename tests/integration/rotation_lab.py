@@ -225,8 +225,8 @@ def inner_of(request):
 class RotationCases:
     """One account at one Pebble, and what its tests share."""
 
-    def __init__(self, lab):
-        self.lab, self.w = lab, RotationWorld(lab)
+    def __init__(self, lab, *more):
+        self.lab, self.w = lab, RotationWorld(lab, *more)
         self.dns = TxtServer(lab)
         self.pebble = Pebble(lab, self.dns.address)
         self.ca = self.relay()

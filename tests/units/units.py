@@ -23,7 +23,9 @@ CHECK_AT_MOST = 1.5
 DAEMON = "acme-guardian.service"
 TOKEN = "acme-guardian-token@hsm.service"
 CHECK = "acme-guardian-check.service"
+ROTATE = "acme-guardian-rotate.service"
 UNITS = (DAEMON, TOKEN, CHECK, "acme-guardian-check.timer",
+         ROTATE, "acme-guardian-rotate.timer",
          "acme-guardian-client.socket",
          "acme-guardian-client@web.socket", "acme-guardian-admin.socket",
          "acme-guardian-lacme@le.socket", "acme-guardian-token@hsm.socket")
@@ -161,6 +163,19 @@ def test_the_check_s_sandbox(root):
     expect(figure <= CHECK_AT_MOST, f"more than {CHECK_AT_MOST}")
 
 
+def test_the_rotations_sandbox(root):
+    figure, open_points = root.exposure(ROTATE)
+    print(f"# {ROTATE}: {figure} ({', '.join(open_points)})")
+    expect(figure <= CHECK_AT_MOST, f"more than {CHECK_AT_MOST}")
+
+
+def test_what_needs_a_person_fails_the_rotation(root):
+    text = (root.units / ROTATE).read_text(encoding="utf-8")
+    expect("SuccessExitStatus" not in text and
+           not re.search(r"^Exec\w+=[-!+]", text, re.M), text)
+    expect(re.search("^ExecStart=.*rotate start --due$", text, re.M), text)
+
+
 def test_findings_fail_the_check(root):
     """No exit status but 0 is success, so that OnFailure= works."""
     text = (root.units / CHECK).read_text(encoding="utf-8")
@@ -234,6 +249,8 @@ TESTS = (
     test_the_daemon_s_sandbox,
     test_the_token_helpers_sandbox,
     test_the_check_s_sandbox,
+    test_the_rotations_sandbox,
+    test_what_needs_a_person_fails_the_rotation,
     test_findings_fail_the_check,
     test_a_threshold_can_be_missed,
     test_the_examples,

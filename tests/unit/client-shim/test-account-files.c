@@ -36,7 +36,9 @@ static void test_a_whole_file_is_read(void **state)
               "EabKey=credential:eab\nIssuer=a.example b.example\n"
               "Origins=https://b.example\nChallengeMembers=payload2\n"
               "AllowQuery=yes\nAllowHttpLoopback=no\nCaFile=/etc/ca.pem\n"
-              "ExistingKey=pkcs11:object=x\n",
+              "ExistingKey=pkcs11:object=x\n"
+              "Rotate=90d\nRotateWindow=Sun 02:00-04:00\nOrderDrain=60s\n"
+              "Settle=0\nCacheTime=3\nGrace=1h\nKeepOldKey=yes\n",
               w, NULL),
         0);
     x = account_files_find(w, "main");
@@ -60,6 +62,13 @@ static void test_a_whole_file_is_read(void **state)
     assert_false(x->allow_http_loopback);
     assert_string_equal(x->ca_file, "/etc/ca.pem");
     assert_string_equal(x->existing_key, "pkcs11:object=x");
+    assert_int_equal(x->schedule.rotate_s, 90 * 86400);
+    assert_string_equal(x->schedule.window, "Sun 02:00-04:00");
+    assert_int_equal(x->schedule.order_drain_s, 60);
+    assert_int_equal(x->schedule.settle_s, 0);
+    assert_int_equal(x->schedule.cache_s, 3);
+    assert_int_equal(x->schedule.grace_s, 3600);
+    assert_true(x->schedule.keep_old);
 }
 
 static void test_little_is_enough(void **state)
@@ -82,6 +91,10 @@ static void test_little_is_enough(void **state)
     assert_false(w->items[0].agree_terms);
     assert_false(w->items[0].manage_contacts);
     assert_null(w->items[0].contacts);
+    assert_int_equal(w->items[0].schedule.rotate_s, ACCOUNT_NO_TIME);
+    assert_int_equal(w->items[0].schedule.grace_s, ACCOUNT_NO_TIME);
+    assert_null(w->items[0].schedule.window);
+    assert_false(w->items[0].schedule.keep_old);
     assert_string_equal(w->items[1].directory, "https://ca.example/dir");
     assert_true(w->items[1].manage_contacts);
     assert_null(w->items[1].contacts);
@@ -111,7 +124,15 @@ static void test_what_is_wrong_is_said_with_its_line(void **state)
         { "a", BOTH "EabKid=x\nEabKey=file:rel\n", 5, "EabKey=" },
         { "a", BOTH "CaFile=rel\n", 4, "CaFile" },
         { "a", BOTH "AllowQuery=7\n", 4, "AllowQuery" },
-        { "a", BOTH "Rotate=1d\n", 4, "Rotate" },
+        { "a", BOTH "Rotates=1d\n", 4, "Rotates" },
+        { "a", BOTH "Rotate=59min\n", 4, "Rotate" },
+        { "a", BOTH "RotateWindow=\nRotateWindow=Sunday\n", 5,
+          "RotateWindow= is [DAYS] HH:MM-HH:MM" },
+        { "a", BOTH "OrderDrain=11min\n", 4, "OrderDrain" },
+        { "a", BOTH "Settle=16\n", 4, "Settle" },
+        { "a", BOTH "CacheTime=31\n", 4, "CacheTime" },
+        { "a", BOTH "Grace=91d\n", 4, "Grace" },
+        { "a", BOTH "KeepOldKey=maybe\n", 4, "KeepOldKey" },
     };
 
     (void)state;

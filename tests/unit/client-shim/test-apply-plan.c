@@ -30,7 +30,15 @@ static char *one_three[] = { one, three, NULL };
 static struct account_wish wish(void)
 {
     return (struct account_wish){
-        .name = name, .directory = directory, .token = token, .alg = es256
+        .name = name,
+        .directory = directory,
+        .token = token,
+        .alg = es256,
+        .schedule = { .rotate_s = ACCOUNT_NO_TIME,
+                      .order_drain_s = ACCOUNT_NO_TIME,
+                      .settle_s = ACCOUNT_NO_TIME,
+                      .cache_s = ACCOUNT_NO_TIME,
+                      .grace_s = ACCOUNT_NO_TIME },
     };
 }
 
@@ -179,6 +187,41 @@ static void test_at_another_ca_nothing_is_done(void **state)
         compare(&w, "{\"directory\":\"https://b.example/\"}", &texts), 0);
 }
 
+static void test_how_a_key_is_rotated_is_set(void **state)
+{
+    static char window[] = "Sun 02:00-04:00";
+    static const char *const others[] = {
+        "{}",
+        "{\"schedule\":{\"rotate\":86400,\"window\":null,\"settle\":0}}",
+        "{\"schedule\":{\"rotate\":86400,\"window\":\"Sun 02:00-04:00\"}}",
+        "{\"schedule\":{\"rotate\":86400,\"window\":\"Sun 02:00-04:00\","
+        "\"settle\":0,\"keepOldKey\":true}}",
+        "{\"schedule\":{\"rotate\":86400,\"window\":\"Sun 02:00-04:00\","
+        "\"settle\":0,\"grace\":0,\"keepOldKey\":false}}",
+    };
+    CLEANUP_BUF struct buf texts = { 0 };
+    struct account_wish w = wish();
+
+    (void)state;
+    w.schedule.rotate_s = 86400;
+    w.schedule.window = window;
+    w.schedule.settle_s = 0;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        assert_int_equal(compare(&w, others[i], &texts), APPLY_SCHEDULE);
+    assert_int_equal(
+        compare(&w,
+                "{\"schedule\":{\"rotate\":86400,\"window\":"
+                "\"Sun 02:00-04:00\",\"settle\":0,\"grace\":null,"
+                "\"keepOldKey\":false,\"due\":\"2026-01-01T00:00:00Z\"}}",
+                &texts),
+        0);
+    assert_int_equal(compare(&w, NULL, &texts),
+                     APPLY_CREATE | APPLY_REGISTER | APPLY_SCHEDULE);
+    w = wish();
+    assert_int_equal(compare(&w, others[1], &texts), APPLY_SCHEDULE);
+    assert_string_equal(buf_str(&texts), "");
+}
+
 static void test_no_account_is_bound_twice(void **state)
 {
     CLEANUP_BUF struct buf texts = { 0 };
@@ -231,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_contacts_are_changed_where_the_file_has_them),
         cmocka_unit_test(test_what_cannot_be_changed_is_said),
         cmocka_unit_test(test_at_another_ca_nothing_is_done),
+        cmocka_unit_test(test_how_a_key_is_rotated_is_set),
         cmocka_unit_test(test_no_account_is_bound_twice),
         cmocka_unit_test(test_rsa_keys_differ_in_their_length_too),
         cmocka_unit_test(test_actions_are_told_in_words),
