@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /*
  * Each error is one whole sentence in the data of OpenSSL's queue, since that
@@ -82,6 +83,17 @@ static void make_printable(char *text)
     }
 }
 
+/* For programs that drop what is in the queue. */
+static void print_line(const char *text)
+{
+    char line[TEXT_MAX + sizeof(PROV_NAME) + 4];
+    int n = snprintf(line, sizeof(line), "%s: %s\n", PROV_NAME, text);
+
+    /* One write, since others may write there, too; nobody to tell if not. */
+    if (n > 0 && write(STDERR_FILENO, line, (size_t)n) < 0)
+        return;
+}
+
 void prov_raise_at(const struct prov *p, const char *file, int line,
                    const char *function, int reason, const char *fmt, ...)
 {
@@ -95,6 +107,8 @@ void prov_raise_at(const struct prov *p, const char *file, int line,
     p->new_error(p->core);
     p->set_error_debug(p->core, file, line, function);
     raise_list(p, reason, "%s", text);
+    if (p->errors_to_stderr)
+        print_line(text);
 }
 
 static const char *or_none(const char *text)

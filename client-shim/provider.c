@@ -151,15 +151,26 @@ static void read_connect(struct prov *p, const char *text)
                    text);
 }
 
+static void read_errors(struct prov *p, const char *text)
+{
+    if (!text || strcmp(text, "queue") == 0)
+        return;
+    if (strcmp(text, "stderr") == 0)
+        p->errors_to_stderr = true;
+    else
+        errmsg_set(&p->wrong, "errors = %s: queue or stderr is wanted", text);
+}
+
 /* The section may have nothing of ours, or not be there at all. What is wrong
  * in it is told when a stub is read: programs do not say why a provider could
  * not be loaded, and go on without it. */
 static void configure(struct prov *p)
 {
-    char *timeout = NULL, *connect = NULL;
+    char *timeout = NULL, *connect = NULL, *errors = NULL;
     OSSL_PARAM params[] = {
         OSSL_PARAM_utf8_ptr("timeout", &timeout, 0),
         OSSL_PARAM_utf8_ptr("connect", &connect, 0),
+        OSSL_PARAM_utf8_ptr("errors", &errors, 0),
         OSSL_PARAM_END,
     };
 
@@ -167,6 +178,7 @@ static void configure(struct prov *p)
     (void)p->get_params(p->core, params);
     read_timeout(p, timeout);
     read_connect(p, connect);
+    read_errors(p, errors);
 }
 
 OSSL_provider_init_fn OSSL_provider_init;

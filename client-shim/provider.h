@@ -11,7 +11,8 @@
 
 /*
  * Inside the OpenSSL provider only. It lives in other people's processes: no
- * global state, no thread, nothing printed; errors go to OpenSSL's queue.
+ * global state, no thread; errors go to OpenSSL's queue, and are printed only
+ * where its configuration says so.
  *
  * The names of the algorithms are those of OpenSSL's own provider, so that its
  * keys and ours are of the same types.
@@ -35,6 +36,7 @@ struct prov {
     OSSL_FUNC_BIO_write_ex_fn *bio_write_ex;
     int timeout_ms;
     bool connect_at_load;
+    bool errors_to_stderr;
     struct errmsg wrong; /* in the configuration; told with each stub */
 };
 

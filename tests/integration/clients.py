@@ -6,6 +6,7 @@ their own output. What is alike for all is done by all side by side."""
 
 import concurrent.futures
 import sys
+import time
 
 from clients_kinds import KINDS
 from clients_lab import EVIL, KEY_TYPES, ClientsWorld
@@ -19,18 +20,14 @@ def gets_a_certificate(client):
 
 
 def is_told_what_policy_refuses(client):
-    r = client.issue(client.names[0], EVIL)
-    told = r.stdout + r.stderr
-    expect(r.returncode != 0, told)
+    told = client.refused(client.names[0], EVIL)
     for words in client.tells:
         expect(words in told, f"{words!r} in {told}")
     lines = client.signed(reason="identifier-not-allowed")
     expect(lines and EVIL in lines[-1]["identifiers"], f"audited: {lines}")
-    expect(EVIL not in client.lab.log("pebble-2"), "the CA never saw it")
 
 
 def renews_after_the_rotation(client):
-    client.refresh()
     r = client.issue(*client.names)
     expect(r.returncode == 0, f"exit {r.returncode}: {r.stdout}{r.stderr}")
     expect(client.issued() != client.first, "another certificate")
@@ -44,10 +41,12 @@ class Run:
         self.passed = self.failed = 0
 
     def case(self, name, function, *args):
+        start = time.monotonic()
         try:
             function(*args)
             self.passed += 1
-            print(f"ok      {name}", flush=True)
+            print(f"ok      {name} ({time.monotonic() - start:.1f} s)",
+                  flush=True)
             return True
         except Exception as e:  # pylint: disable=broad-except
             self.failed += 1
@@ -74,6 +73,7 @@ def main():
         run.by_all(is_told_what_policy_refuses, clients)
         for account in KEY_TYPES:
             run.case(f"account {account} rotates", world.rotate, account)
+        run.case("stubs are refreshed", world.refresh)
         run.by_all(renews_after_the_rotation, clients)
     print(f"{run.passed} passed, {run.failed} failed", flush=True)
     return 1 if run.failed else 0

@@ -5,7 +5,6 @@ web server that answers challenges for all of them.
 Each client is a user of its own with a folder of its own and names of its own.
 """
 
-import base64
 import http.client
 import http.server
 import os
@@ -17,7 +16,8 @@ import threading
 
 from accounts_lab import World
 from acme_client import unb64
-from lab import BUILD, ROOT, expect
+from clients_page import Replacements, sections, shared
+from lab import BUILD, GUARDIANCTL, ROOT, expect
 from pebble_lab import Pebble, TxtServer
 
 sys.path.insert(0, str(ROOT / "tests/system"))
@@ -28,7 +28,8 @@ EVIL = "www.evil.net"
 MODULE = BUILD / "client-shim/acme-guardian.so"
 QUICK = ("--settle", "1", "--cache-time", "1", "--order-drain", "60",
          "--grace", "0")
-KEY_TYPES = {"ec": (), "rsa": ("--alg", "RS256")}
+KEY_TYPES = {"web": (), "web-rsa": ("--alg", "RS256")}
+LETSENCRYPT = "acme-v02.api.letsencrypt.org/directory"
 
 
 class ChallengeWeb:
@@ -87,22 +88,21 @@ class ChallengeWeb:
 
 
 class ClientsWorld(World):
-    """Accounts ec and rsa, lacme's socket for the first one; a policy file for
-    each client comes with it."""
+    """Accounts web (P-256) and web-rsa, and lacme's socket for the first one."""
 
     def __init__(self, lab, *more):
         self.lacme = lab.dir / "run/lacme.sock"
-        super().__init__(lab, ["[Lacme lacme]", "Account=ec",
-                               f"Socket={self.lacme}", *more])
+        super().__init__(lab, ["[Lacme web]", f"Socket={self.lacme}", *more])
         self.web = ChallengeWeb()
         self.dns = TxtServer(lab)
         self.pebble = Pebble(lab, self.dns.address, http_port=self.web.port)
         self.directory_url = self.pebble.directory_url
         self.ca_file = self.pebble.ca_file
         self.trust = self.roots()
-        self.openssl_conf = self.provider() if MODULE.exists() else None
+        self.modules = self.provider()
         for name, more in KEY_TYPES.items():
             self.registered(name, self.pebble, *more)
+        self.full_coordinates()
 
     def roots(self):
         """What programs that know the system's roots alone may be given."""
@@ -114,37 +114,34 @@ class ClientsWorld(World):
         return trust
 
     def provider(self):
-        """openssl.cnf with the provider, both where everybody reads them."""
-        module = self.lab.folder("modules") / MODULE.name
-        shutil.copy(MODULE, module)
-        return self.lab.file("openssl.cnf", f"""\
-openssl_conf = openssl_init
+        """Its file, where everybody may read it; what names it is the
+        configuration file that is installed."""
+        modules = self.lab.folder("modules")
+        shutil.copy(MODULE, modules)
+        self.openssl_conf = self.lab.dir / "openssl.cnf"
+        shutil.copy(ROOT / "client-shim/openssl.cnf", self.openssl_conf)
+        return {"OPENSSL_MODULES": str(modules)}
 
-[openssl_init]
-providers = providers
+    def as_root(self, commands):
+        """guardianctl is in root's path, and knows where this lab's settings
+        are."""
+        path = self.lab.dir / "bin"
+        if not path.exists():
+            self.lab.folder("bin")
+            self.lab.file("bin/guardianctl", "#!/bin/sh\nexec "
+                          f'{GUARDIANCTL} --config {self.etc} "$@"\n',
+                          mode=0o755)
+        return self.lab.run(["sh", "-eu", "-c", commands], 0,
+                            {"PATH": f"{path}:{os.environ['PATH']}"})
 
-[providers]
-default = default
-acme-guardian = acme_guardian
+    def refresh(self):
+        """What the page says of the time after a rotation"""
+        return self.as_root(shared("What is the same for all")).stdout
 
-[default]
-activate = 1
-
-[acme_guardian]
-module = {module}
-activate = 1
-
-[req]
-distinguished_name = req_distinguished_name
-
-[req_distinguished_name]
-""")
-
-    def policy(self, client, account, who, *more):
-        self.lab.file(f"etc/policy.d/{client}.policy", "\n".join([
-            "[Client]", who, "[Allow]", f"Account={account}",
-            f"Subdomains={client}.{APEX}", *more]) + "\n")
-        self.ctl("reload")
+    def full_coordinates(self):
+        """HAProxy leaves out an octet 0 that a coordinate begins with."""
+        while 0 in (unb64(self.account("web")["jwk"][c])[0] for c in "xy"):
+            self.rotate("web")
 
     def rotate(self, account):
         before = self.account(account)
@@ -153,15 +150,22 @@ distinguished_name = req_distinguished_name
         after = self.account(account)
         expect(after["thumbprint"] != before["thumbprint"] and
                after["url"] == before["url"], f"{before} {after}")
+        if account == "web":
+            self.full_coordinates()
 
 
 class RealClient:
-    """One client with its user, home and names; clients_kinds.py has them."""
+    """One client with its user, home and names, set up as docs/clients.md says;
+    clients_kinds.py has them."""
 
     name = None
-    account = "ec"
+    section = None  # of the page
+    person = None   # the user there
+    account = "web"
     in_tree = False  # of the later Debian
     tells = ("policy denied", "identifier-not-allowed", EVIL)
+    # What this lab needs beside the page.
+    besides = {}
 
     def __init__(self, world, number):
         self.world, self.lab = world, world.lab
@@ -171,46 +175,76 @@ class RealClient:
         self.home = self.lab.folder(f"home-{self.name}", self.uid, 0o700)
         self.challenges = self.lab.folder(f"www-{self.name}", self.uid)
         world.web.folders[self.domain] = self.challenges
-        world.policy(self.name, self.account, self.who())
-        self.facts = world.account(self.account)
         self.certificate = self.home / "cert.pem"
-        self.openssl = {"OPENSSL_CONF": str(world.openssl_conf)}
-        self.key = None
+        self.blocks = sections()[self.section]
         self.prepare()
 
-    def who(self):
-        return f"User={self.uid}"
+    # The page.
 
-    def prepare(self):
+    def places(self):
+        """{a path of the page: what it is here}"""
         raise NotImplementedError
 
-    def refresh(self):
-        """After a rotation"""
-        self.stub(self.key.relative_to(self.home))
+    def replacements(self, *names):
+        person, w = self.person, self.world
+        other = {} if self.account == "web" else {
+            "Account=web": f"Account={self.account}",
+            "stub write web": f"stub write {self.account}"}
+        return Replacements({
+            f"/etc/acme-guardian/policy.d/{person}.policy":
+                w.etc / f"policy.d/{self.name}.policy",
+            f"https://{LETSENCRYPT}": w.directory_url,
+            "www.example.com": names[0], "mail.example.com": names[1],
+            **other, **self.places(), **self.besides})
 
-    def stub(self, name):
-        """What stands in place of the account key."""
-        facts = self.world.account(self.account)
-        self.key = self.file(str(name), stub(self.world.client, facts))
+    def prepare(self):
+        """Everything of the page but what the client itself is run with."""
+        here = self.replacements(*self.names)
+        here.all_used("\n".join(b.text for b in self.blocks))
+        for block in self.blocks:
+            if block.file:
+                self.put(block, here)
+            elif block.user == "root":
+                self.world.as_root(here(block.text))
+
+    def put(self, block, here):
+        path = pathlib.Path(here(block.file))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(here(block.text.partition("\n")[2]), "utf-8")
+
+    def issue(self, *names):
+        """The client's own files for @names, and its commands."""
+        here = self.replacements(*names)
+        for block in self.blocks:
+            if block.file and "/policy.d/" not in block.file:
+                self.put(block, here)
+        commands = [b.text for b in self.blocks if b.user == self.person]
+        expect(len(commands) == 1, f"{self.section}: who runs it how")
+        return self.run(["sh", "-eu", "-c", here(commands[0])])
+
+    def refused(self, *names):
+        """What it says when it is to issue for a name that it may not have"""
+        r = self.issue(*names)
+        expect(r.returncode != 0, r.stdout + r.stderr)
+        return r.stdout + r.stderr
 
     # Files and commands.
 
     def file(self, name, text, mode=0o600):
         return self.lab.file(f"home-{self.name}/{name}", text, self.uid, mode)
 
-    def folder(self, *names):
-        for name in names:
-            self.lab.folder(f"home-{self.name}/{name}", self.uid, 0o700)
-
-    def argv(self, argv):
+    def argv(self, argv, uid=None):
+        uid = self.uid if uid is None else uid
         if self.in_tree:
-            return later_debian.inside(self.lab.dir, self.uid, argv)
-        return [*self.lab.as_user(self.uid), *map(str, argv)]
+            return later_debian.inside(self.lab.dir, uid, argv)
+        return [*self.lab.as_user(uid), *map(str, argv)]
 
     def environment(self, more):
         return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
                 "HOME": str(self.home), "LC_ALL": "C.UTF-8",
-                "SSL_CERT_FILE": str(self.world.ca_file), **(more or {})}
+                "SSL_CERT_FILE": str(self.world.ca_file),
+                "CURL_CA_BUNDLE": str(self.world.ca_file),
+                **self.world.modules, **(more or {})}
 
     def run(self, argv, env=None, within=()):
         """As the client's user; @within: a command that root runs it in."""
@@ -218,16 +252,6 @@ class RealClient:
             [*map(str, within), *self.argv(argv)], capture_output=True,
             text=True, timeout=300, cwd="/", stdin=subprocess.DEVNULL,
             check=False, env=self.environment(env))
-
-    def must(self, argv, **more):
-        r = self.run(argv, **more)
-        expect(r.returncode == 0, f"{' '.join(map(str, argv))}: exit "
-               f"{r.returncode}\n{r.stdout}{r.stderr}")
-        return r
-
-    def start_process(self, name, argv, env=None):
-        return self.lab.start(name, self.argv(argv),
-                              env=self.environment(env))
 
     # What came out.
 
@@ -251,33 +275,3 @@ class RealClient:
         return [l for l in self.world.audit() if l.get("uid") == self.uid and
                 all(l.get(k) == v for k, v in members.items())]
 
-
-def der(tag, body):
-    size = len(body)
-    head = [size] if size < 128 else [0x80 | (size.bit_length() + 7) // 8,
-                                      *size.to_bytes((size.bit_length() + 7)
-                                                     // 8, "big")]
-    return bytes([tag, *head]) + body
-
-
-def public_key(jwk):
-    """SubjectPublicKeyInfo"""
-    if jwk["kty"] == "EC":
-        point = b"\x04" + unb64(jwk["x"]) + unb64(jwk["y"])
-        return bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107"
-                             "034200") + point
-    n, e = (der(2, b"\0" * (v[0] >> 7) + v) for v in (unb64(jwk["n"]),
-                                                     unb64(jwk["e"])))
-    return der(0x30, bytes.fromhex("300d06092a864886f70d0101010500") +
-               der(3, b"\0" + der(0x30, n + e)))
-
-
-def stub(socket, facts):
-    """As client-shim/stub.h says, written by the tests themselves."""
-    body = der(0x30, der(2, b"\1") + der(12, str(socket).encode()) +
-               der(12, facts["name"].encode()) + public_key(facts["jwk"]))
-    label = "ACME GUARDIAN ACCOUNT"
-    text = base64.b64encode(body).decode()
-    lines = [text[i:i + 64] for i in range(0, len(text), 64)]
-    return "\n".join([f"-----BEGIN {label}-----", *lines,
-                      f"-----END {label}-----", ""])

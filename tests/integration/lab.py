@@ -221,8 +221,8 @@ class Lab:
             return d
         self.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                   "ec_paramgen_curve:P-256", "-nodes", "-days", "7", "-subj",
-                  "/CN=Lab root", "-keyout", d / "ca.key", "-out",
-                  d / "ca.pem"])
+                  "/CN=Lab root", "-addext", "keyUsage=critical,keyCertSign",
+                  "-keyout", d / "ca.key", "-out", d / "ca.pem"])
         self.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt",
                   "ec_paramgen_curve:P-256", "-nodes", "-subj",
                   "/CN=localhost", "-keyout", d / "server.key", "-out",
@@ -230,7 +230,7 @@ class Lab:
         # curl takes *.localhost for loopback: peers can differ in host.
         self.file("tls/ext", "subjectAltName=DNS:localhost,DNS:ca.localhost,"
                   "DNS:evil.localhost,DNS:relay.localhost,IP:127.0.0.1,"
-                  "IP:::1\n")
+                  "IP:::1\nauthorityKeyIdentifier=keyid\n")
         self.run(["openssl", "x509", "-req", "-in", d / "server.csr", "-CA",
                   d / "ca.pem", "-CAkey", d / "ca.key", "-days", "7",
                   "-extfile", d / "ext", "-out", d / "server.pem"])

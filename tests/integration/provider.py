@@ -261,7 +261,8 @@ def test_the_configuration_is_read(p):
             "timeout = 601": "a number of seconds from 1 to 600",
             "timeout = 5s": "a number of seconds from 1 to 600",
             "timeout = -5": "a number of seconds from 1 to 600",
-            "connect = always": "when-signing or at-load is wanted"}.items():
+            "connect = always": "when-signing or at-load is wanted",
+            "errors = syslog": "queue or stderr is wanted"}.items():
         said = refused(p, words, "pkey", "-noout", "-in", p.stubs["p256"],
                        conf=p.config("bad.cnf", more))
         L.expect(f"bad configuration: {more}" in said, said)
@@ -273,6 +274,20 @@ def test_the_configuration_is_read(p):
     p.guardian.stop()
     p.openssl("pkey", "-in", p.stubs["p256"], "-noout", conf=conf)
     p.guardian.start()
+
+
+@with_provider(("p256",))
+def test_errors_are_printed_for_programs_that_drop_them(p):
+    line = "acme-guardian: policy denied: identifier-not-allowed evil.net"
+    order = p.order("p256", "evil.net")
+    for errors, times in (("queue", 0), ("stderr", 1)):
+        conf = p.config("errors.cnf", f"errors = {errors}")
+        said = sign_refused(p, "policy denied", "p256", order, conf=conf)
+        L.expect(sum(l.startswith(line) for l in said.splitlines()) == times,
+                 f"{errors}: {said}")
+        # Nothing is printed of what went well.
+        r = p.openssl("pkey", "-in", p.stubs["p256"], "-noout", conf=conf)
+        L.expect(not r.stderr, r.stderr)
 
 
 @with_provider(("p256",))
