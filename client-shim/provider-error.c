@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client-shim/provider.h"
 
+#include <assert.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,21 +15,28 @@
 
 #define TEXT_MAX 640
 
-static const OSSL_ITEM reasons[] = {
-    { PROV_E_STUB, (char[]){ "unusable stub" } },
-    { PROV_E_MEMORY, (char[]){ "out of memory" } },
-    { PROV_E_DIGEST, (char[]){ "unsupported digest" } },
-    { PROV_E_NO_REQUEST, (char[]){ "not an ACME request" } },
-    { PROV_E_BUFFER, (char[]){ "buffer too small" } },
-    { PROV_E_CONFIG, (char[]){ "bad configuration" } },
-    { PROV_E_PARAMETER, (char[]){ "unsupported parameter" } },
-    { PROV_E_SIGNATURE, (char[]){ "unusable signature" } },
+/* OSSL_ITEM with words that nobody may write to. */
+struct prov_words {
+    unsigned number;
+    const char *words;
+};
+static_assert(sizeof(struct prov_words) == sizeof(OSSL_ITEM) &&
+                  offsetof(struct prov_words, words) ==
+                      offsetof(OSSL_ITEM, ptr),
+              "it is passed as one");
+
+static const struct prov_words reasons[] = {
+    { PROV_E_STUB, "unusable stub" },
+    { PROV_E_MEMORY, "out of memory" },
+    { PROV_E_DIGEST, "unsupported digest" },
+    { PROV_E_NO_REQUEST, "not an ACME request" },
+    { PROV_E_BUFFER, "buffer too small" },
+    { PROV_E_CONFIG, "bad configuration" },
+    { PROV_E_PARAMETER, "unsupported parameter" },
+    { PROV_E_SIGNATURE, "unusable signature" },
 #define GUARDIAN(code, words)                                                  \
     {                                                                          \
-        PROV_E_GUARDIAN + (code), (char[])                                     \
-        {                                                                      \
-            words                                                              \
-        }                                                                      \
+        PROV_E_GUARDIAN + (code), words                                        \
     }
     GUARDIAN(GUARDIAN_E_POLICY_DENIED, "policy denied"),
     GUARDIAN(GUARDIAN_E_MALFORMED_REQUEST, "malformed request"),
@@ -50,14 +59,14 @@ static const OSSL_ITEM reasons[] = {
 
 const OSSL_ITEM *prov_reasons(void)
 {
-    return reasons;
+    return (const OSSL_ITEM *)(const void *)reasons;
 }
 
 static const char *reason_words(int reason)
 {
-    for (const OSSL_ITEM *item = reasons; item->ptr; item++) {
-        if (item->id == (unsigned)reason)
-            return item->ptr;
+    for (const struct prov_words *r = reasons; r->words; r++) {
+        if (r->number == (unsigned)reason)
+            return r->words;
     }
     return "error";
 }

@@ -3,16 +3,30 @@
 OpenSSL provider."""
 
 import os
+import re
+import shutil
+import subprocess
+import sys
 
 import lab as L
 import stub_file
 from daemon import CA, CLIENT, ENDPOINTS, Guardian, jws
 
+sys.path.insert(0, str(L.ROOT / "tests/system"))
+import later_debian  # noqa: E402 pylint: disable=C0413
+
 PROVIDER = L.BUILD / "client-shim/acme-guardian.so"
 DRIVE = L.BUILD / "tests/tools/provider-drive"
 ALGS = {"p256": "ES256", "p384": "ES384", "rsa": "RS256"}
-# What the sanitizers' run needs in programs that were built without them.
-SANITIZERS = [x for x in os.environ.get("PROVIDER_PRELOAD", "").split(":") if x]
+# "tree": with the OpenSSL of a later Debian instead of the host's.
+IN_TREE = sys.argv[1:] == ["tree"]
+# What programs need that were built without sanitizers, when we have them.
+SANITIZERS = re.findall(r"\[(lib(?:asan|ubsan)\.so\.\d+)\]", subprocess.run(
+    ["readelf", "-d", PROVIDER], capture_output=True, text=True,
+    check=True).stdout)
+# What OpenSSL says of an operation that a provider does not have.
+NO_DIGESTS = ("provider signature not supported" if IN_TREE else
+              "operation not supported")
 POLICY = "".join(f"""[Client]
 User={CLIENT}
 [Allow]
@@ -57,6 +71,11 @@ class Provider:
 
     def __init__(self, lab, accounts=tuple(ALGS)):
         self.lab = lab
+        # Where both sides of a change of root see them.
+        self.programs = lab.folder("programs")
+        self.module = self.programs / PROVIDER.name
+        for file in (PROVIDER, DRIVE):
+            shutil.copy(file, self.programs)
         self.guardian = g = Guardian(lab)
         g.policy(POLICY)
         g.start()
@@ -76,18 +95,36 @@ class Provider:
 
     def config(self, file, more="", order=ORDER):
         return self.lab.file(file, CONFIG.format(
-            module=PROVIDER, more=more, order=order))
+            module=self.module, more=more, order=order))
 
-    def env(self, conf=None):
+    def env(self, conf=None, leaks=False):
+        """@leaks: whether it is said what was never freed; openssl(1) has
+        leaks of its own."""
         env = {"OPENSSL_CONF": str(conf or self.conf)}
         if SANITIZERS:
-            # openssl(1) has leaks of its own.
-            env.update(LD_PRELOAD=":".join(SANITIZERS), ASAN_OPTIONS=(
-                os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"))
+            env.update(LD_PRELOAD=":".join(SANITIZERS), ASAN_OPTIONS=":".join(
+                [os.environ.get("ASAN_OPTIONS", ""),
+                 f"detect_leaks={int(leaks)}"]))
         return env
 
-    def openssl(self, *argv, uid=CLIENT, ok=(0,), stdin=None, conf=None):
-        return self.lab.run(["openssl", *argv], uid, self.env(conf), ok, stdin)
+    def argv(self, uid, argv):
+        if IN_TREE:
+            return later_debian.inside(self.lab.dir, uid, argv)
+        return [*self.lab.as_user(uid), *map(str, argv)]
+
+    def run(self, *argv, uid=CLIENT, ok=(0,), stdin=None, env=None):
+        return self.lab.run(self.argv(uid, argv), 0, env or self.env(), ok,
+                            stdin)
+
+    def start(self, name, *argv):
+        return self.lab.start(name, self.argv(CLIENT, argv), env=self.env())
+
+    def openssl(self, *argv, conf=None, **more):
+        return self.run("openssl", *argv, env=self.env(conf), **more)
+
+    def drive(self, *argv, conf=None, leaks=True, **more):
+        return self.run(self.programs / "provider-drive", *argv,
+                        env=self.env(conf, leaks), **more)
 
     def order(self, account, *names):
         """The signing input of an order, as a client makes it."""
