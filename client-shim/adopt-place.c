@@ -33,7 +33,7 @@ static int set_key_hash(struct adopt *a, struct bytes content)
         r = owner_files_read(a->files, a->found.conf, CLIENT_STATE_FILE_MAX,
                              &before, &was, &err);
     if (r == 0)
-        r = client_state_shell_set(buf_bytes(&before), "CA_KEY_HASH",
+        r = client_state_shell_set(buf_bytes(&before), "", "CA_KEY_HASH",
                                    buf_str(&hash), &now);
     if (r == 0 && !bytes_eq(buf_bytes(&before), buf_bytes(&now)))
         r = owner_files_replace(a->files, a->found.conf, buf_bytes(&now), &was,

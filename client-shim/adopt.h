@@ -42,6 +42,12 @@ void adopt_deinit(struct adopt *a);
  * CTL_EXIT_DONE with a->url empty: the CA does not know the key. */
 int adopt_ask(struct adopt *a) MUST_CHECK;
 
+/* adopt-begin.c: AccountAdopt; nothing, where the CA has switched already. */
+int adopt_begin(struct adopt *a) MUST_CHECK;
+
+/* ctl-adopt.c: the rotation by which the account came has its new key. */
+bool adopt_has_switched(const struct adopt *a);
+
 /* adopt-place.c: could the files be changed? And: change them, since the CA has
  * the new key. */
 int adopt_place_probe(struct adopt *a) MUST_CHECK;

@@ -150,8 +150,8 @@ static bool can_be_quoted(const char *value)
     return true;
 }
 
-int client_state_shell_set(struct bytes text, const char *name,
-                           const char *value, struct buf *ret)
+int client_state_shell_set(struct bytes text, const char *prefix,
+                           const char *name, const char *value, struct buf *ret)
 {
     struct bytes line = { NULL, 0 };
     bool there = find_last(text, name, &line);
@@ -163,10 +163,78 @@ int client_state_shell_set(struct bytes text, const char *name,
         return CLIENT_STATE_E_BAD;
     r = buf_append(ret, text.data, at);
     if (r == 0)
-        r = buf_printf(ret, "%s%s='%s'%s", open ? "\n" : "", name, value,
-                       there ? "" : "\n");
+        r = buf_printf(ret, "%s%s%s='%s'%s", open ? "\n" : "", prefix, name,
+                       value, there ? "" : "\n");
     if (r)
         return r;
     at += line.len;
     return buf_append(ret, text.data + at, text.len - at);
+}
+
+/* ---- lacme's, which is no shell's ---- */
+
+struct lacme {
+    const char *socket;
+    bool in_client, in_accountd, done;
+    struct buf *ret;
+};
+
+static int put_socket(struct lacme *l)
+{
+    l->done = true;
+    return buf_printf(l->ret, "socket = %s\n", l->socket);
+}
+
+static int lacme_section(struct lacme *l, struct bytes line)
+{
+    struct bytes b = skip_blanks(line);
+    int r = 0;
+
+    /* The next section begins, and the first had no such line. */
+    if (l->in_client && !l->done)
+        r = put_socket(l);
+    l->in_client = starts_with(b, "[client]");
+    l->in_accountd = starts_with(b, "[accountd]");
+    return r;
+}
+
+static bool is_setting(struct bytes line, const char *name)
+{
+    struct bytes b = skip_blanks(line);
+    size_t n = strlen(name);
+
+    if (!starts_with(b, name))
+        return false;
+    b = skip_blanks(behind(b, n));
+    return b.len > 0 && b.data[0] == '=';
+}
+
+static int lacme_line(struct lacme *l, struct bytes line)
+{
+    struct bytes b = skip_blanks(line);
+    bool comment = b.len == 0 || b.data[0] == '#' || b.data[0] == ';';
+    int r = 0;
+
+    if (!comment && b.data[0] == '[')
+        r = lacme_section(l, line);
+    if (r == 0 && l->in_client && !comment && is_setting(line, "socket"))
+        return l->done ? 0 : put_socket(l);
+    if (r == 0 && l->in_accountd && !comment)
+        r = buf_append_char(l->ret, '#');
+    if (r == 0)
+        r = buf_append(l->ret, line.data, line.len);
+    return r ? r : buf_append_char(l->ret, '\n');
+}
+
+int client_state_lacme(struct bytes text, const char *socket, struct buf *ret)
+{
+    struct lacme l = { .socket = socket, .ret = ret };
+    struct line line = { .number = 0 };
+    int r = 0;
+
+    while (r == 0 && next_line(&text, &line))
+        r = lacme_line(&l, line.text);
+    if (r == 0 && !l.done && !l.in_client)
+        r = buf_append_str(ret, "[client]\n");
+    return r || l.done ? r : put_socket(&l);
 }

@@ -42,12 +42,23 @@ int client_state_shell(struct bytes text, const char *name, struct buf *ret,
 
 /**
  * client_state_shell_set() - the same text, but this variable has that value
- * @value: no quote, no control character (CLIENT_STATE_E_BAD)
+ * @prefix: "export " or ""
+ * @value:  no quote, no control character (CLIENT_STATE_E_BAD)
  *
  * The last assignment is replaced, or one added at the end.
  */
-int client_state_shell_set(struct bytes text, const char *name,
-                           const char *value, struct buf *ret) MUST_CHECK;
+int client_state_shell_set(struct bytes text, const char *prefix,
+                           const char *name, const char *value,
+                           struct buf *ret) MUST_CHECK;
+
+/**
+ * client_state_lacme() - lacme.conf, for a socket in place of lacme-accountd
+ *
+ * socket= of [client] is set; the section [accountd], which lacme starts
+ * lacme-accountd for, becomes a comment.
+ */
+int client_state_lacme(struct bytes text, const char *socket,
+                       struct buf *ret) MUST_CHECK;
 
 /* What the names of directories say. @dir is relative, of the account's own
  * directory: "acme-v02.api.letsencrypt.org/directory/0123". Return: 0 with

@@ -57,6 +57,9 @@ extern const struct ctl_command ctl_rotate_commands[];
 /* ctl-stub.c */
 extern const struct ctl_command ctl_stub_commands[];
 
+/* ctl-client-setup.c */
+extern const struct ctl_command ctl_client_setup_commands[];
+
 /* ctl-setup.c */
 extern const struct ctl_command ctl_setup_commands[];
 

@@ -88,8 +88,8 @@ static int show(const struct ctl_context *c, const char *name, json_t **ret)
                             json_pack("{s:s}", "account", name), ret);
 }
 
-static int make_for(const struct ctl_context *c, const char *name,
-                    const char *socket, struct stub *ret)
+int ctl_stub_make_for(const struct ctl_context *c, const char *name,
+                      const char *socket, struct stub *ret)
 {
     CLEANUP_CTL_JSON json_t *answer = NULL;
     int r = show(c, name, &answer);
@@ -184,7 +184,8 @@ static int run_write(struct ctl_context *c)
         return ctl_fail_at(CTL_EXIT_CONFIG, &err);
     r = read_mode(c, &mode);
     if (r == 0)
-        r = make_for(c, account, ctl_args_value(c, "--for-socket"), &stub);
+        r = ctl_stub_make_for(c, account, ctl_args_value(c, "--for-socket"),
+                              &stub);
     if (r == 0)
         r = write_there(path, &stub, mode);
     if (r == 0)
@@ -245,7 +246,7 @@ static int refresh_file(struct refresh *f, const char *account,
         return ctl_fail_files(r, &err, path);
     r = look_at(f, account, path, o, &before, &was);
     if (r == 0)
-        r = make_for(f->context, account, before.socket, &now);
+        r = ctl_stub_make_for(f->context, account, before.socket, &now);
     if (r)
         return r;
     if (jwk_eq(&before.key, &now.key)) {

@@ -15,6 +15,11 @@
 int ctl_stub_make(const struct ctl_context *c, const json_t *account,
                   const char *socket, struct stub *ret) MUST_CHECK;
 
+/* ctl_stub_make_for() - asks the daemon first: as an operator, or, who is not
+ * root, as a client. */
+int ctl_stub_make_for(const struct ctl_context *c, const char *name,
+                      const char *socket, struct stub *ret) MUST_CHECK;
+
 /* ctl_stub_list() - have it refreshed when the key changes. */
 int ctl_stub_list(const struct ctl_context *c, const char *account,
                   const char *path) MUST_CHECK;

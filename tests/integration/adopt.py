@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 from acme_client import Key
-from adopt_lab import Clients, WebRoot
+from adopt_lab import Clients, WebRoot, provider_conf
 from https_peer import Answer
 from lab import GUARDIANCTL, expect
 from pebble_lab import Pebble, TxtServer
@@ -30,6 +30,7 @@ class AdoptCases:
         self.pebble = Pebble(lab, self.dns.address, http_port=self.web.port)
         self.ca = self.pebble
         self.clients = Clients(lab, self.pebble, self.web)
+        self.conf = provider_conf(lab)
         self.n = 0
 
     def name(self):
@@ -397,6 +398,77 @@ class Cases(AdoptCases):
         f = self.clients.new("nobody")
         self.w.ctl("stub", "write", "none", f.home / "x", code=1)
         expect(not (f.home / "x").exists(), "nothing")
+
+    # What a client needs besides.
+
+    def policy(self, name, f, *domains):
+        self.lab.file(f"etc/policy.d/{name}.policy", "\n".join([
+            "[Client]", f"User={f.uid}", "[Allow]", f"Account={name}",
+            f"Domain={' '.join(domains)}"]) + "\n")
+        self.w.ctl("reload")
+
+    def setup(self, kind, f, path, name, *more):
+        """Shown, done, and done again."""
+        argv = ("client-setup", kind, path, "--account", name,
+                "--openssl-conf", self.conf, *more)
+        before = path.read_text() if path.exists() else None
+        self.w.ctl(*argv, says=[str(path), str(self.conf)])
+        expect(before is None or path.read_text() == before, "only shown")
+        self.w.ctl(*argv, "--apply", says="changed")
+        self.owned(path, f)
+        backup = path.with_name(path.name + ".before-acme-guardian")
+        expect(before is None or backup.read_text() == before, "kept beside")
+        after = path.read_text()
+        self.w.ctl(*argv, "--apply", says="as it should be", never="changed")
+        expect(path.read_text() == after, "once")
+        return after
+
+    def test_dehydrated_goes_on_as_before(self):
+        """With the stub, with the next key's, and no further than its
+        policy."""
+        f = self.clients.dehydrated()
+        name, _ = self.with_stub("dehydrated", f)
+        self.policy(name, f, "dehydrated.example.com")
+        self.setup("dehydrated", f, f.home / "config", name)
+        issue = ("-c", "-x", "-d", "dehydrated.example.com")
+        self.clients.dehydrated_run(f, *issue)
+        self.w.rotate(name)
+        self.w.ctl("stub", "refresh", name, says="written")
+        self.clients.dehydrated_run(f, *issue)
+        self.clients.dehydrated_run(f, "-c", "-x", "--keep-going", "-d",
+                                    "dehydrated.example.com")
+        r = self.clients.dehydrated_run(f, "-c", "-x", "-d", "evil.example.net",
+                                        ok=None)
+        expect(r.returncode != 0 and "identifier-not-allowed" in
+               r.stdout + r.stderr, f"{r.stdout}{r.stderr}")
+
+    def test_what_shell_clients_need(self):
+        f = self.clients.acme_sh()
+        name, _ = self.with_stub("acme.sh", f)
+        conf = f.path / "account.conf"
+        text = self.setup("acme.sh", f, conf, name)
+        wrapper = f.path / "acme-guardian-openssl"
+        expect(f"ACME_OPENSSL_BIN='{wrapper}'" in text, text)
+        self.owned(wrapper, f, 0o755)
+        out = f.run(wrapper, "pkey", "-in", f.key_file, "-noout", "-text")
+        expect("prime256v1" in out.stdout, out.stdout)
+        f = self.clients.getssl()
+        name, _ = self.with_stub("getssl", f)
+        text = self.setup("getssl", f, f.path / "getssl.cfg", name)
+        expect(f"SSLCONF='{self.conf}'" in text, text)
+        f = self.clients.acme_tiny()
+        name, _ = self.with_stub("pem", f, "--directory",
+                                 self.ca.directory_url)
+        self.setup("acme-tiny", f, f.home / "tiny", name)
+        self.owned(f.home / "tiny", f, 0o755)
+
+    def test_a_key_that_the_client_cannot_use(self):
+        name = self.w.create(self.name(), self.ca.directory_url)
+        self.w.ctl("client-setup", "acme-tiny", "/tmp/x", "--account", name,
+                   code=1, says=["client-cannot-use-this-key", "RS256"])
+        self.w.ctl("client-setup", "caddy", "--account", name, code=64)
+        self.w.ctl("client-setup", "getssl", "--account", name, code=64,
+                   says="getssl.cfg")
 
     # Interrupted.
 

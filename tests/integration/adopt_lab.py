@@ -8,12 +8,15 @@ import hashlib
 import http.server
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import threading
 
 from acme_client import Client, Key, Problem, openssl, unb64
-from lab import CLIENT_UID, Failed, b64url, expect, free_port, thumbprint
+from clients_lab import MODULE
+from lab import (CLIENT_UID, ROOT, Failed, b64url, expect, free_port,
+                 thumbprint)
 
 MAIL = "admin@example.com"
 
@@ -92,6 +95,16 @@ class WebRoot:
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *args):  # pylint: disable=arguments-differ
         pass
+
+
+def provider_conf(lab):
+    """The openssl.cnf that is shipped, with the module of this build, both where
+    everybody reads them."""
+    module = lab.folder("modules") / "acme-guardian.so"
+    shutil.copy(MODULE, module)
+    text = (ROOT / "client-shim/openssl.cnf").read_text()
+    return lab.file("openssl.cnf", text.replace(
+        "[acme_guardian_sect]\n", f"[acme_guardian_sect]\nmodule = {module}\n"))
 
 
 class Found:

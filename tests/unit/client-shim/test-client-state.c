@@ -95,12 +95,14 @@ static void test_what_only_a_shell_could_tell(void **state)
     }
 }
 
-static void expect_set(const char *text, const char *value, const char *want)
+static void expect_set(const char *text, const char *prefix, const char *value,
+                       const char *want)
 {
     CLEANUP_BUF struct buf got = { 0 };
 
     assert_int_equal(
-        client_state_shell_set(bytes_from_str(text), "CA", value, &got), 0);
+        client_state_shell_set(bytes_from_str(text), prefix, "CA", value, &got),
+        0);
     assert_string_equal(buf_str(&got), want);
 }
 
@@ -109,15 +111,39 @@ static void test_a_shell_value_is_replaced(void **state)
     CLEANUP_BUF struct buf got = { 0 };
 
     (void)state;
-    expect_set("A='1'\nCA='2'\nB='3'\n", "x=", "A='1'\nCA='x='\nB='3'\n");
-    expect_set("CA=1\nCA=2\n", "x", "CA=1\nCA='x'\n");
-    expect_set("A=1", "x", "A=1\nCA='x'\n");
-    expect_set("", "x", "CA='x'\n");
-    expect_set("CA=1", "x", "CA='x'");
+    expect_set("A='1'\nCA='2'\nB='3'\n", "", "x=", "A='1'\nCA='x='\nB='3'\n");
+    expect_set("CA=1\nCA=2\n", "", "x", "CA=1\nCA='x'\n");
+    expect_set("A=1", "", "x", "A=1\nCA='x'\n");
+    expect_set("", "export ", "x", "export CA='x'\n");
+    expect_set("CA=1", "", "x", "CA='x'");
     assert_int_equal(
-        client_state_shell_set(bytes_from_str("CA=1\n"), "CA", "a'b", &got),
+        client_state_shell_set(bytes_from_str("CA=1\n"), "", "CA", "a'b", &got),
         CLIENT_STATE_E_BAD);
     assert_int_equal(got.len, 0);
+}
+
+static void expect_lacme(const char *text, const char *want)
+{
+    CLEANUP_BUF struct buf got = { 0 };
+    CLEANUP_BUF struct buf again = { 0 };
+
+    assert_int_equal(client_state_lacme(bytes_from_str(text), "/s", &got), 0);
+    assert_string_equal(buf_str(&got), want);
+    assert_int_equal(client_state_lacme(buf_bytes(&got), "/s", &again), 0);
+    assert_string_equal(buf_str(&again), want);
+}
+
+static void test_lacme_asks_a_socket(void **state)
+{
+    (void)state;
+    expect_lacme("[client]\n#socket = %t/S.lacme\nserver = x\n\n[accountd]\n"
+                 "# why\ncommand = y\n\n; vim\n",
+                 "[client]\n#socket = %t/S.lacme\nserver = x\n\n"
+                 "socket = /s\n#[accountd]\n# why\n#command = y\n\n; vim\n");
+    expect_lacme("[client]\n socket=/old\n", "[client]\nsocket = /s\n");
+    expect_lacme("[webserver]\nsocket = /w\n",
+                 "[webserver]\nsocket = /w\n[client]\nsocket = /s\n");
+    expect_lacme("", "[client]\nsocket = /s\n");
 }
 
 static void expect_dir(int (*fn)(const char *, struct buf *), const char *dir,
@@ -224,6 +250,7 @@ int main(void)
         cmocka_unit_test(test_shell_values),
         cmocka_unit_test(test_what_only_a_shell_could_tell),
         cmocka_unit_test(test_a_shell_value_is_replaced),
+        cmocka_unit_test(test_lacme_asks_a_socket),
         cmocka_unit_test(test_directories_of_directory_names),
         cmocka_unit_test(test_acme_sh_knows_no_port),
         cmocka_unit_test(test_the_hash_of_a_key_file),
