@@ -24,7 +24,7 @@ static void try_shell(struct bytes text)
     MUST(r == 0 || r == CLIENT_STATE_E_ABSENT || r == CLIENT_STATE_E_BAD);
     MUST(r != CLIENT_STATE_E_BAD || e.text[0]);
     if (r == CLIENT_STATE_E_BAD ||
-        client_state_shell_set(text, "CA_KEY_HASH", VALUE, &changed))
+        client_state_shell_set(text, "", "CA_KEY_HASH", VALUE, &changed))
         return;
     MUST(client_state_shell(buf_bytes(&changed), "CA_KEY_HASH", &again, &e) ==
          0);
