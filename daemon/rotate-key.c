@@ -127,10 +127,10 @@ static const char *judge_attrs(const struct account *a,
 
     if (x->weaker_ok || rotation_old_is_outside(x))
         return NULL;
-    if (a->row.key_attrs & ~key->attrs & ~TOKEN_ATTR_SOFTWARE)
-        return "the token proves less of the new key than of the old one";
     if (key->attrs & ~a->row.key_attrs & TOKEN_ATTR_SOFTWARE)
         return "the new key is encrypted software, the old one is not";
+    if (a->row.key_attrs & ~key->attrs & ~TOKEN_ATTR_SOFTWARE)
+        return "the token proves less of the new key than of the old one";
     return NULL;
 }
 

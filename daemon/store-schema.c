@@ -276,7 +276,7 @@ static const char schema_3[] =
     " CHECK (new_url IS NULL OR kind = 'move'),"
     " CHECK ((new_jwk IS NULL) = (new_thumbprint IS NULL)),"
     " CHECK (new_jwk IS NOT NULL OR state IN ('planned', 'aborting',"
-    "  'aborted')),"
+    "  'aborted', 'account-lost')),"
     " CHECK (key_bound OR state NOT IN ('records-published',"
     "  'records-verified')),"
     " CHECK (sent_s = 0 OR (request_url IS NOT NULL AND request_nonce IS NOT"

@@ -137,9 +137,10 @@ class RotationWorld(World):
     def resume(self, name="main", **how):
         return self.ctl("rotate", "resume", name, *self.ca, **how)
 
-    def keys_on_token(self):
-        keys = self.must("TokenCheck", name="lab")["keys"]
-        return {k["label"].split(":", 2)[2]: k["thumbprint"] for k in keys}
+    def keys_on_token(self, token="lab"):
+        """Ours without the instance, others' by their names."""
+        keys = self.must("TokenCheck", name=token)["keys"]
+        return {k["label"].split(":", 2)[-1]: k["thumbprint"] for k in keys}
 
 
 class Signing(Client):

@@ -13,7 +13,10 @@ import time
 from acme_client import Client, Key, Problem, http_request, openssl, unb64
 from daemon import verify
 from https_peer import Answer
-from lab import b64url, expect, thumbprint, wait_for
+from lab import (DAEMON_UID, SOFTHSM, TOKEN_HELPER, b64url, expect, thumbprint,
+                 wait_for)
+from token_lab import FAULTY
+from token_wire import Helper, own
 from rotation_lab import (KEY_CHANGE, NAME, QUICK, Cut, RotationCases, Signing,
                           inner_of, run)
 
@@ -46,9 +49,73 @@ def answer_of(reply):
 
 class Cases(RotationCases):
     def __init__(self, lab):
-        super().__init__(lab)
+        super().__init__(lab, *self.hsm(lab), *self.full(lab), *self.soft(lab))
         self.ca_file = lab.tls() / "ca.pem"
         self.n = 0
+
+    # Tokens beside "lab".
+
+    @staticmethod
+    def hsm(lab):
+        """With keys that an HSM team made, and one that it brought along."""
+        env = lab.softhsm(DAEMON_UID, "hsm", folder="softhsm-hsm")
+        tool = ["pkcs11-tool", "--module", SOFTHSM, "--token-label", "hsm",
+                "--login", "--pin", "1234"]
+        lab.run([*tool, "--keypairgen", "--key-type", "rsa:2048", "--label",
+                 "team-rsa", "--id", "01", "--usage-sign", "--sensitive"],
+                DAEMON_UID, env)
+        lab.file("brought.der", openssl("pkcs8", "-topk8", "-nocrypt",
+                                        "-outform", "DER", stdin=Key().pem))
+        lab.run([*tool, "--write-object", lab.dir / "brought.der", "--type",
+                 "privkey", "--label", "brought", "--id", "70", "--usage-sign",
+                 "--sensitive"], DAEMON_UID, env)
+        lab.file("brought.pub", openssl("pkey", "-inform", "DER", "-in",
+                                        lab.dir / "brought.der", "-pubout",
+                                        "-outform", "DER"))
+        lab.run([*tool, "--write-object", lab.dir / "brought.pub", "--type",
+                 "pubkey", "--label", "brought", "--id", "70"], DAEMON_UID, env)
+        lab.folder("hsm-state", DAEMON_UID, 0o700)
+        lines = ("[Token hsm]", f"Module={SOFTHSM}", "Token=pkcs11:token=hsm",
+                 f"Pin=file:{lab.dir}/softhsm-hsm/pin",
+                 f"Environment=SOFTHSM2_CONF={env['SOFTHSM2_CONF']}",
+                 f"Directory={lab.dir}/hsm-state")
+        lab.file("etc-hsm/guardian.conf", "\n".join(
+            ["[Guardian]", "AllowSwappableSecrets=yes", *lines]).replace(
+                "softhsm-hsm/pin", "hsm.pin") + "\n")
+        lab.file("hsm.pin", "1234\n", mode=0o600)
+        # pkcs11-tool cannot say that a key is for signatures alone.
+        with Helper(TOKEN_HELPER, lab.dir / "etc-hsm", "hsm") as helper:
+            for label in ("team-1", "team-2"):
+                reply = helper.generate(label, "ES256")
+                expect(reply.result == "OK", reply.text)
+        for path in (lab.dir / "softhsm-hsm").rglob("*"):
+            os.chown(path, DAEMON_UID, DAEMON_UID)
+        for path in (lab.dir / "hsm-state").rglob("*"):
+            os.chown(path, DAEMON_UID, DAEMON_UID)
+        return lines
+
+    @staticmethod
+    def full(lab):
+        env = lab.softhsm(DAEMON_UID, "full", folder="softhsm-full")
+        rules = lab.file("full.rules", "C_GenerateKeyPair rv=0x31\n")
+        lab.folder("full-state", DAEMON_UID, 0o700)
+        return ("[Token full]", f"Module={FAULTY}", "Token=pkcs11:token=full",
+                f"Pin=file:{lab.dir}/softhsm-full/pin",
+                f"Environment=FAULTY_MODULE={SOFTHSM}",
+                f"Environment=FAULTY_RULES={rules}",
+                f"Environment=SOFTHSM2_CONF={env['SOFTHSM2_CONF']}",
+                f"Directory={lab.dir}/full-state")
+
+    @staticmethod
+    def soft(lab):
+        lab.folder("soft", DAEMON_UID, 0o700)
+        lab.file("soft.key", os.urandom(31) + b"x", DAEMON_UID, 0o600)
+        lines = ("[Token soft]", "Backend=sealed",
+                 f"Pin=file:{lab.dir}/soft.key", f"Directory={lab.dir}/soft")
+        lab.file("etc-soft/guardian.conf", "\n".join(lines) + "\n")
+        lab.run([TOKEN_HELPER, "init-sealed", "--config", lab.dir / "etc-soft",
+                 "soft"], DAEMON_UID, stdin="correct horse battery\n")
+        return lines
 
     def account(self, ca=None, *more):
         """Another one, for one test alone."""
@@ -209,6 +276,291 @@ class Cases(RotationCases):
         expect(row["ask"] == "try-old-key", str(row))
         row, _ = self.ask(name, "try-old-key", client, key=client.key)
         expect(row["state"] == "unresolved", str(row))
+
+    # Release: the new key is outside.
+
+    def pem_client(self, path, url):
+        """Whoever has the key file."""
+        c = Client(self.ca.directory_url, self.ca_file)
+        c.key = c.key.__class__.__new__(c.key.__class__)
+        c.key.pem = path.read_bytes()
+        point = openssl("pkey", "-pubout", "-outform", "DER",
+                        stdin=c.key.pem)[-64:]
+        c.key.jwk = {"kty": "EC", "crv": "P-256", "x": b64url(point[:32]),
+                     "y": b64url(point[32:])}
+        c.key.thumbprint, c.url = thumbprint(c.key.jwk), url
+        return c
+
+    def left(self, name, before, path):
+        w = self.w
+        a = w.account(name)
+        c = self.pem_client(path, before["url"])
+        expect(c.account()["status"] == "valid", "its key opens it")
+        expect(a["status"] == "released" and a["url"] == before["url"] and
+               a["thumbprint"] == c.key.thumbprint, str(a))
+        expect(not [k for k in w.keys_on_token() if k.startswith(f"{name}:")],
+               "the old key is destroyed")
+        error, _ = w.admin_call("AccountSignProof", name=name, nonce="abc")
+        expect(error == ADMIN + "WrongState", str(error))
+        w.ctl("rotate", "start", name, *w.ca, code=1, says="released")
+        w.ctl("token", "check", "lab")
+
+    def test_an_account_leaves_with_a_key_file(self):
+        w = self.w
+        name, before = self.account()
+        path = self.lab.dir / "leave.pem"
+        self.rotate(name, "--to-key-file", path, says=["switched", "done"])
+        st = path.stat()
+        expect(stat.S_IMODE(st.st_mode) == 0o600 and st.st_uid == 0, str(st))
+        self.left(name, before, path)
+        out = w.ctl("rotate", "status", name, says="nothing is signed")
+        expect("PRIVATE" not in out, out)
+        for line in w.audit():
+            expect("PRIVATE" not in json.dumps(line), str(line))
+
+    def test_a_key_file_of_others_is_not_taken(self):
+        name, before = self.account()
+        path = self.lab.file("open.pem", Key().pem.decode(), mode=0o644)
+        self.rotate(name, "--to-key-file", path, code=78, says="owner's alone")
+        self.rotate(name, "--to-key-file", self.lab.dir, code=78)
+        path = self.lab.file("no.pem", "nothing\n", mode=0o600)
+        self.rotate(name, "--to-key-file", path, code=78,
+                    says="no private key")
+        self.rotate(name, "--to-key-file", path, "--token", "lab", code=64)
+        expect(self.w.rotation(name) is None, "nothing was begun")
+
+    def test_a_release_is_gone_on_with_by_its_own_key(self):
+        w = self.w
+        name, before = self.account()
+        key, other = Key(), Key()
+        path = self.lab.file("own.pem", key.pem.decode(), mode=0o600)
+        wrong = self.lab.file("wrong.pem", other.pem.decode(), mode=0o600)
+        w.must("RotationStart", account=name, kind="release", toKey=key.jwk,
+               settle=0, cacheTime=0, orderDrain=0, grace=0)
+        self.until(name, "draining")
+        w.resume(name, code=64, says="--to-key-file")
+        expect(w.state(name) == "draining", "nothing is held for that")
+        w.ctl("rotate", "resume", name, "--to-key-file", wrong, *w.ca, code=1,
+              says="not the key of this rotation")
+        expect(w.state(name) == "draining", "nothing is held for that")
+        w.ctl("rotate", "resume", name, "--to-key-file", path, *w.ca,
+              says="done")
+        self.left(name, before, path)
+
+    def test_the_inner_jws_is_the_one_that_it_should_be(self):
+        """An administrator has nothing else signed by the account's key."""
+        w = self.w
+        name, before = self.account()
+        key, other = Key(), Key()
+        w.must("RotationStart", account=name, kind="release", toKey=key.jwk,
+               settle=0, cacheTime=0, orderDrain=0, grace=0)
+        self.until(name, "switching")
+        url = self.ca.url(KEY_CHANGE)
+        head = {"url": url, "jwk": key.jwk}
+        good = {"account": before["url"], "oldKey": before["jwk"]}
+
+        def inner(signer, protected, payload):
+            text = [b64url(json.dumps(x, separators=(",", ":")).encode())
+                    for x in (protected, payload)]
+            return {"protected": text[0], "payload": text[1], "signature":
+                    b64url(signer.sign(".".join(text).encode()))}
+
+        head = {"alg": "ES256", "jwk": {k: key.jwk[k] for k in (
+            "crv", "kty", "x", "y")}, "url": url}
+        good["oldKey"] = {k: before["jwk"][k] for k in ("crv", "kty", "x", "y")}
+        for wrong in (None, inner(other, head, good),
+                      inner(key, head, {**good, "account": before["url"] + "1"}),
+                      inner(key, {**head, "url": url + "1"}, good),
+                      inner(key, head, {"status": "deactivated"}),
+                      {**inner(key, head, good), "signature": "AAAA"},
+                      {**inner(key, head, good), "more": "x"}):
+            error, answer = w.admin_call(
+                "RotationSign", account=name, ask="key-change", nonce="abc",
+                **({"inner": wrong} if wrong else {}))
+            expect(error == ADMIN + "InvalidValue" and
+                   answer["parameter"] == "inner", f"{wrong}: {error} {answer}")
+        client = Signing(w, self.ca.directory_url)
+        row, _ = self.ask(name, "key-change", client,
+                          inner=inner(key, head, good))
+        expect(row["state"] == "switched", str(row))
+        self.ask(name, "confirm-new-key", client, key=key)
+
+    def test_a_release_whose_answer_is_lost(self):
+        name, before = self.account()
+        path = self.lab.dir / "lost.pem"
+
+        def lost(forward):
+            expect(forward().status == 200, "Pebble switched")
+            return Cut()
+
+        self.ca.on_key_change = lost
+        try:
+            self.rotate(name, "--to-key-file", path,
+                        says=["unresolved", "switched", "done"])
+        finally:
+            self.ca.on_key_change = None
+        self.left(name, before, path)
+
+    def test_a_release_that_is_refused_leaves_all_as_it_was(self):
+        name, before = self.account()
+        path = self.lab.dir / "refused.pem"
+        self.ca.on_key_change = lambda forward: Answer(409, b"", [
+            ("Location", "https://ca.localhost/x")])
+        try:
+            self.rotate(name, "--to-key-file", path, code=1,
+                        says=["aborted", "key-in-use"])
+        finally:
+            self.ca.on_key_change = None
+        a, _ = self.works(name)
+        expect(a["thumbprint"] == before["thumbprint"], "the old key goes on")
+
+    # Somebody else may have the key.
+
+    def test_a_compromised_key_goes_at_once(self):
+        """An open order of a client does not keep it."""
+        w = self.w
+        before = w.account("main")
+        Signing(w, self.ca.directory_url).order(NAME)
+        w.ctl("rotate", "start", "main", "--compromised", "--cache-time", "1",
+              *w.ca, says=["switched", "done"])
+        row = w.rotation("main")
+        expect(row["kind"] == "compromised" and row["grace"] == 0, str(row))
+        a, on_token = self.works("main")
+        expect(a["thumbprint"] != before["thumbprint"] and
+               list(on_token.values()) == [a["thumbprint"]], str(on_token))
+
+    def refuses(self, path):
+        """The CA does not know our key at this URL any more."""
+        def answer(request):
+            if request.path != path:
+                return None
+            return Answer.problem(400, "malformed", "JWS verification error",
+                                  [self.ca.fresh_nonce()])
+        return answer
+
+    def test_a_thief_who_rotated_first(self):
+        w = self.w
+        name, before = self.account()
+        self.ca.on_any = self.refuses(before["url"][len(self.ca.origin):])
+        try:
+            w.ctl("rotate", "start", name, "--compromised", *w.ca, code=1,
+                  says=["account-lost", "Remove its records", "account move"])
+            row = w.rotation(name)
+            expect(row["lost"] and row["newThumbprint"] is None and
+                   row["reason"] == "old-key-refused", str(row))
+            w.ctl("status", code=1, says=f"account {name} signs nothing")
+            error, _ = w.admin_call("AccountSignProof", name=name, nonce="abc")
+            expect(error == ADMIN + "WrongState", str(error))
+            w.ctl("rotate", "start", name, *w.ca, code=1, says="account-lost")
+            w.restart_daemon()
+            expect(w.rotation(name)["lost"], "remembered")
+            w.resume(name, code=1, says="account-lost")
+        finally:
+            self.ca.on_any = None
+        # The CA was wrong, or the operator: asked again, it goes on.
+        w.resume(name, says=["switched", "done"])
+        a, _ = self.works(name)
+        expect(a["thumbprint"] != before["thumbprint"], "rotated")
+
+    # Where the new key lives, and what it is.
+
+    def test_another_token_and_back(self):
+        w = self.w
+        name, before = self.account()
+        self.rotate(name, "--token", "hsm", says="done")
+        a = w.account(name)
+        w.ctl("account", "prove", name, *w.ca)
+        expect(a["token"] == "hsm" and a["generation"] == 2 and
+               a["url"] == before["url"], str(a))
+        expect(w.keys_on_token("hsm").get(f"{name}:2") == a["thumbprint"],
+               "on the other token")
+        expect(not [k for k in w.keys_on_token() if k.startswith(f"{name}:")],
+               "and not on the first any more")
+        w.restart_daemon()
+        w.ctl("account", "prove", name, *w.ca)
+        self.rotate(name, "--token", "lab", "--key-type", "ec-p384",
+                    says="done")
+        a, on_token = self.works(name)
+        expect(on_token == {f"{name}:3": a["thumbprint"]} and
+               a["alg"] == "ES384", f"{a} {on_token}")
+        w.ctl("rotate", "start", name, "--token", "none", *w.ca, code=1,
+              says="none")
+
+    def test_from_software_to_a_token_and_not_back_by_accident(self):
+        w = self.w
+        name = "softly"
+        w.ctl("account", "create", name, "--token", "soft", "--directory",
+              self.ca.directory_url)
+        w.ctl("account", "register", name, "--agree-terms", *w.ca)
+        expect(w.account(name)["software"], "sealed")
+        self.rotate(name, "--token", "lab", says="done")
+        a, _ = self.works(name)
+        expect(not a["software"], str(a))
+        self.rotate(name, "--token", "soft", code=69,
+                    says="encrypted software")
+        expect(w.state(name) == "planned", "nothing has happened")
+        self.works(name)
+        w.ctl("rotate", "abort", name, *w.ca, says="aborted")
+        expect(not w.keys_on_token("soft"), "no key is left")
+        self.rotate(name, "--token", "soft", "--accept-weaker-key", says="done")
+        expect(w.account(name)["software"], "as was asked")
+
+    def test_a_key_that_an_hsm_team_made(self):
+        w = self.w
+        name, before = self.account()
+        uri = "pkcs11:token=hsm;object="
+        team = [uri + own(f"team-{i}").replace(":", "%3A") for i in (1, 2)]
+        self.rotate(name, "--token", "hsm", "--new-key", team[0],
+                    says="done")
+        a = w.account(name)
+        w.ctl("account", "prove", name, *w.ca)
+        expect(a["keyLabel"] == own("team-1") and a["token"] == "hsm" and
+               a["unproven"] == [], str(a))
+        self.rotate(name, "--new-key", team[0], code=2,
+                    says="the key that it has")
+        self.rotate(name, "--new-key", uri + "nothing", code=69)
+        # Neither type nor attributes are a surprise.
+        self.rotate(name, "--new-key", uri + "team-rsa", code=69,
+                    says="another kind")
+        w.ctl("rotate", "abort", name, *w.ca,
+              says=["aborted", "not named by us"])
+        self.rotate(name, "--new-key", uri + "brought", code=69,
+                    says="proves less")
+        w.ctl("rotate", "abort", name, *w.ca, says="aborted")
+        self.rotate(name, "--new-key", team[1],
+                    says=["not named by us", "done"])
+        w.ctl("account", "prove", name, *w.ca)
+        self.rotate(name, says="done")
+        expect(w.account(name)["keyLabel"].endswith(f":{name}:4"), "ours")
+        w.ctl("account", "prove", name, *w.ca)
+
+    def test_a_token_that_is_full_leaves_the_old_key(self):
+        w = self.w
+        name, before = self.account()
+        self.rotate(name, "--token", "full", code=69, says="full")
+        expect(w.state(name) == "planned", w.state(name))
+        self.works(name)
+        w.resume(name, code=69, says="full")
+        w.ctl("rotate", "abort", name, *w.ca, says="aborted")
+        a, _ = self.works(name)
+        expect(a["thumbprint"] == before["thumbprint"], "the old key goes on")
+        self.rotate(name, "--token", "full", code=69)
+        self.lab.file("full.rules", "\n")  # somebody made room
+        w.resume(name, says="done")
+        expect(w.account(name)["token"] == "full", "and then it goes on")
+        w.ctl("account", "prove", name, *w.ca)
+
+    def test_another_key_type(self):
+        w = self.w
+        name, before = self.account()
+        for kind, alg in (("ec-p384", "ES384"), ("rsa-2048", "RS256"),
+                          ("ec-p256", "ES256")):
+            self.rotate(name, "--key-type", kind, says="done")
+            a, on_token = self.works(name)
+            expect(a["alg"] == alg and len(on_token) == 1, str(a))
+        expect(a["generation"] == 4 and a["url"] == before["url"], str(a))
+        w.ctl("rotate", "start", name, "--key-type", "dsa", *w.ca, code=64,
+              says="ec-p256")
 
 
 if __name__ == "__main__":
