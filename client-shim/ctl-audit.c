@@ -12,6 +12,7 @@
 #include "client-shim/audit-verify.h"
 #include "client-shim/ctl-daemon.h"
 #include "client-shim/ctl-print.h"
+#include "client-shim/ctl-signatures.h"
 
 /* guardianctl audit verify, rotate, take-key; tail is in ctl-tail.c. */
 
@@ -311,6 +312,8 @@ static const struct ctl_option take_key_options[] = {
 const struct ctl_command ctl_audit_commands[] = {
     { "audit tail", NULL, 0, 0, ctl_tail_options,
       "the newest lines of the audit log", ctl_tail_run },
+    { "audit signatures", NULL, 0, 0, ctl_signatures_options,
+      "what a key has signed, or all keys of an account", ctl_signatures_run },
     { "audit verify", NULL, 0, 0, verify_options,
       "does every line fit, up to the last?", run_verify },
     { "audit rotate", NULL, 0, 0, NULL, "close the file and begin the next",

@@ -63,6 +63,7 @@ struct admin_subject {
     const char *detail;
     const struct identifiers *identifiers;
     const uint8_t *input_sha256; /* of what is signed for it */
+    const char *thumbprint;      /* and by which key */
 };
 
 /**

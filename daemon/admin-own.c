@@ -115,7 +115,8 @@ void own_sign(struct guardian *g, struct varlink_call *call, struct account *a,
                      &(struct admin_subject){ .account = a->row.acme.name,
                                               .detail = p->url,
                                               .identifiers = p->identifiers,
-                                              .input_sha256 = digest })) {
+                                              .input_sha256 = digest,
+                                              .thumbprint = o->thumbprint })) {
         own_free(o);
         return;
     }

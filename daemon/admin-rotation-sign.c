@@ -310,11 +310,14 @@ static void ask_token(struct signing *s)
         signing_free(s);
         return;
     }
-    if (!admin_begin(
-            s->guardian, s->call,
-            &(struct admin_subject){ .account = r->row.account,
-                                     .detail = rotation_ask_name(s->ask),
-                                     .input_sha256 = digest })) {
+    if (!admin_begin(s->guardian, s->call,
+                     &(struct admin_subject){
+                         .account = r->row.account,
+                         .detail = rotation_ask_name(s->ask),
+                         .input_sha256 = digest,
+                         .thumbprint = is_new_key(s)
+                                           ? r->row.new_thumbprint
+                                           : r->row.old_thumbprint })) {
         signing_free(s);
         return;
     }

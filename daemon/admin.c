@@ -57,7 +57,8 @@ static struct audit_event admin_event(const struct varlink_call *call,
                                  .verdict = verdict,
                                  .identifiers = subject->identifiers,
                                  .detail = subject->detail,
-                                 .input_sha256 = subject->input_sha256 };
+                                 .input_sha256 = subject->input_sha256,
+                                 .thumbprint = subject->thumbprint };
 }
 
 void admin_note(struct guardian *g, struct varlink_call *call,

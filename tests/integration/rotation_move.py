@@ -462,6 +462,40 @@ class Cases(RotationCases):
         a, _ = self.works(name)
         expect(a["thumbprint"] != before["thumbprint"], "rotated")
 
+    def test_what_a_key_has_signed(self):
+        """Each signature that left has its line, whoever asked for it."""
+        w = self.w
+        before = w.account("main")
+        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
+        time.sleep(2)
+        client = Signing(w, self.ca.directory_url)
+        client.issue(NAME)
+        w.rotate("main")
+        w.ctl("account", "prove", "main", *w.ca)
+        after = w.account("main")["thumbprint"]
+
+        def signed(key, *more):
+            out = w.ctl("--json", "audit", "signatures", "--key", key, *more)
+            lines = [json.loads(l) for l in out.splitlines()]
+            expect(all(l["thumbprint"] == key for l in lines), out)
+            return [l["operation"] for l in lines]
+
+        old, new = signed(before["thumbprint"], "--since", since), signed(after)
+        expect({"order", "challenge", "fetch", "finalize"} <= set(old) and
+               old[-1] == "RotationSign" and len(old) >= 5, str(old))
+        expect(len(client.waits) == len([o for o in old if o in (
+            "order", "challenge", "fetch", "finalize")]), f"all of them: {old}")
+        expect(new.count("RotationSign") == 1 + 3 and
+               "AccountSignProof" in new and "order" not in new, str(new))
+        every = signed(before["thumbprint"])
+        expect(len(every) > len(old), f"{len(every)}")
+        w.ctl("audit", "signatures", "--account", "main", says="order")
+        w.ctl("audit", "signatures", "--key", after, "--since", "2999-01-01",
+              says="0 signatures")
+        w.ctl("audit", "signatures", code=64, says="--account")
+        w.ctl("audit", "signatures", "--key", after, "--since", "yesterday",
+              code=64, says="2026-11-27")
+
     # Where the new key lives, and what it is.
 
     def test_another_token_and_back(self):
