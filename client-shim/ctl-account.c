@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client-shim/adopt.h"
+#include "client-shim/ctl-move.h"
 #include "client-shim/ctl-print.h"
 
 /* guardianctl account ...: the table, and what only asks the daemon. */
@@ -198,6 +199,8 @@ const struct ctl_command ctl_account_commands[] = {
     { "account list", NULL, 0, 0, list_options, "all accounts", run_list },
     { "account show", "NAME", 1, 1, NULL, "everything about an account",
       run_show },
+    { "account move", "NAME", 1, 1, ctl_move_options,
+      "a new account at the CA takes its place", ctl_move_run },
     { "account deactivate", "NAME", 1, 1, ctl_deactivate_options,
       "deactivate an account at its CA, for ever",
       ctl_register_run_deactivate },

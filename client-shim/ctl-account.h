@@ -31,6 +31,13 @@ struct ctl_registration {
 int ctl_register_account(struct ctl_conversation *v,
                          const struct ctl_registration *g,
                          json_t **ret) MUST_CHECK;
+/* ctl_register_options_read() - of a command that has CTL_REGISTRATION_OPTIONS.
+ * ctl_register_check_terms() - printed, if they are not agreed to yet. */
+int ctl_register_options_read(const struct ctl_context *c,
+                              struct ctl_registration *g) MUST_CHECK;
+int ctl_register_check_terms(const struct ctl_context *c,
+                             const struct net_directory *d,
+                             bool agree) MUST_CHECK;
 /* The CA's terms that are not agreed to; NULL: none. */
 const char *ctl_register_terms(const struct net_directory *d, bool agree);
 
@@ -40,10 +47,27 @@ int ctl_eab_make(const struct ctl_conversation *v,
                  const struct ctl_registration *g, const char *new_account,
                  json_t **ret) MUST_CHECK;
 
+/* The same for a key that is not the account's yet. */
+int ctl_eab_make_for(const struct ctl_conversation *v, const struct jwk *jwk,
+                     const struct ctl_registration *g, const char *new_account,
+                     json_t **ret) MUST_CHECK;
+
 /* ctl-update.c: contacts (NULL: as they are) and terms. *ret is
  * AccountUpdated's answer. */
 int ctl_update_account(struct ctl_conversation *v, json_t *contacts,
                        bool agree_terms, json_t **ret) MUST_CHECK;
+
+/* What a command that registers has in its table of options. */
+#define CTL_REGISTRATION_OPTIONS                                               \
+    { "--contact", "URL", "mailto:NAME@DOMAIN", 0, false, true },              \
+        { "--agree-terms", NULL, "agree to the CA's terms of service", 0,      \
+          false,           false },                                            \
+        { "--eab-kid", "ID",  "key identifier of an external account",         \
+          0,           false, false },                                         \
+    {                                                                          \
+        "--eab-key", "SOURCE", "its HMAC key: credential:NAME or file:PATH",   \
+            0, false, false                                                    \
+    }
 
 /* Tables of options and functions, for the rows of ctl-account.c. */
 extern const struct ctl_option ctl_register_options[];

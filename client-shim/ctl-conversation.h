@@ -9,6 +9,7 @@
  * in ctl-daemon.h.
  */
 
+struct ctl_registration;
 struct outside_key;
 
 struct ctl_conversation {
@@ -23,6 +24,8 @@ struct ctl_conversation {
     /* Of a rotation: orders are waited for so long; 0: as long as it takes. */
     unsigned drain_max_s;
     bool now; /* of a rotation: in no window, too */
+    /* Of a move to another account; borrowed, NULL: none. */
+    const struct ctl_registration *registration;
 };
 #define CLEANUP_CTL_CONVERSATION CLEANUP(ctl_conversation_deinit)
 void ctl_conversation_deinit(struct ctl_conversation *v);

@@ -58,18 +58,25 @@ int ctl_eab_make(const struct ctl_conversation *v,
                  const struct ctl_registration *g, const char *new_account,
                  json_t **ret)
 {
+    struct jwk jwk;
+    int r = account_key(v, &jwk);
+
+    return r ? r : ctl_eab_make_for(v, &jwk, g, new_account, ret);
+}
+
+int ctl_eab_make_for(const struct ctl_conversation *v, const struct jwk *jwk,
+                     const struct ctl_registration *g, const char *new_account,
+                     json_t **ret)
+{
     CLEANUP_SECRET struct secret *key = NULL;
     CLEANUP_BUF struct buf text = { 0 };
     struct refusal refusal = { 0 };
-    struct jwk jwk;
     int r;
 
-    r = account_key(v, &jwk);
-    if (r == 0)
-        r = read_key(v->context, g->eab_key, &key);
+    r = read_key(v->context, g->eab_key, &key);
     if (r)
         return r;
-    r = eab_compose(&jwk, g->eab_kid, new_account, key, &text, &refusal);
+    r = eab_compose(jwk, g->eab_kid, new_account, key, &text, &refusal);
     if (r == REFUSED)
         return ctl_fail(CTL_EXIT_CONFIG, "external account %.100s: %s",
                         g->eab_kid, refusal.detail);

@@ -92,7 +92,8 @@ int ctl_register_account(struct ctl_conversation *v,
     return r;
 }
 
-static int read_options(const struct ctl_context *c, struct ctl_registration *g)
+int ctl_register_options_read(const struct ctl_context *c,
+                              struct ctl_registration *g)
 {
     g->agree_terms = ctl_args_has(c, "--agree-terms");
     g->eab_kid = ctl_args_value(c, "--eab-kid");
@@ -110,6 +111,12 @@ static int read_options(const struct ctl_context *c, struct ctl_registration *g)
     return CTL_EXIT_DONE;
 }
 
+int ctl_register_check_terms(const struct ctl_context *c,
+                             const struct net_directory *d, bool agree)
+{
+    return check_terms(c, ctl_register_terms(d, agree));
+}
+
 static int register_named(struct ctl_conversation *v,
                           const struct ctl_registration *g, json_t **ret)
 {
@@ -117,8 +124,7 @@ static int register_named(struct ctl_conversation *v,
 
     r = ctl_conversation_directory(v, NULL);
     if (r == 0)
-        r = check_terms(v->context,
-                        ctl_register_terms(v->directory, g->agree_terms));
+        r = ctl_register_check_terms(v->context, v->directory, g->agree_terms);
     return r ? r : ctl_register_account(v, g, ret);
 }
 
@@ -130,7 +136,7 @@ int ctl_register_run(struct ctl_context *c)
     struct ctl_registration g = { .contacts = contacts };
     int r;
 
-    r = read_options(c, &g);
+    r = ctl_register_options_read(c, &g);
     if (r == 0)
         r = ctl_conversation_open(c, c->operands[0], &v);
     if (r == 0)
@@ -186,13 +192,7 @@ int ctl_register_run_deactivate(struct ctl_context *c)
 }
 
 const struct ctl_option ctl_register_options[] = {
-    { "--contact", "URL", "mailto:NAME@DOMAIN", 0, false, true },
-    { "--agree-terms", NULL, "agree to the CA's terms of service", 0, false,
-      false },
-    { "--eab-kid", "ID", "key identifier of an external account", 0, false,
-      false },
-    { "--eab-key", "SOURCE", "its HMAC key: credential:NAME or file:PATH", 0,
-      false, false },
+    CTL_REGISTRATION_OPTIONS,
     CTL_CA_OPTIONS,
     { 0 },
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client-shim/ctl-commands.h"
+#include "client-shim/ctl-move.h"
 #include "client-shim/ctl-print.h"
 
 /*
@@ -20,6 +21,7 @@
 
 #define KEY_CHANGE "key-change"
 #define SPEND "spend-nonce"
+#define REGISTER "register"
 
 int ctl_rotate_nonce(struct ctl_conversation *v, bool *ret_got)
 {
@@ -78,13 +80,18 @@ static int call(struct ctl_conversation *v, const char *method,
 
 static int tell(struct ctl_conversation *v, const char *ask, const char *nonce)
 {
+    CLEANUP_CTL_JSON json_t *answer = NULL;
     bool late;
+    int r;
 
-    return call(v, "RotationAnswer",
-                json_pack("{s:s, s:s, s:s, s:o}", "account", v->account, "ask",
-                          ask, "nonce", nonce, "answer",
-                          answer_json(v->ca.answer)),
-                &late, NULL);
+    r = call(v, "RotationAnswer",
+             json_pack("{s:s, s:s, s:s, s:o}", "account", v->account, "ask",
+                       ask, "nonce", nonce, "answer",
+                       answer_json(v->ca.answer)),
+             &late, &answer);
+    if (r == 0 && ctl_move_refused(v, ask, json_object_get(answer, "rotation")))
+        return ctl_ca_report(&v->ca);
+    return r;
 }
 
 static int send_once(struct ctl_conversation *v, const char *ask,
@@ -125,17 +132,18 @@ static bool is_stale(const struct ctl_conversation *v, const char *ask)
 static int ask_with(struct ctl_conversation *v, const char *ask,
                     const char *nonce, bool *ret_late)
 {
+    CLEANUP_CTL_JSON json_t *p = NULL;
     CLEANUP_CTL_JSON json_t *jws = NULL;
-    CLEANUP_CTL_JSON json_t *inner = NULL;
     int r = CTL_EXIT_DONE;
 
+    p = json_pack("{s:s, s:s, s:s}", "account", v->account, "ask", ask, "nonce",
+                  nonce);
     if (v->outside && strcmp(ask, KEY_CHANGE) == 0)
-        r = ctl_rotate_sign_inner(v, &inner);
+        r = ctl_rotate_sign_inner(v, p);
+    else if (strcmp(ask, REGISTER) == 0)
+        r = ctl_move_parameters(v, p);
     if (r == 0)
-        r = call(v, "RotationSign",
-                 json_pack("{s:s, s:s, s:s, s:O*}", "account", v->account,
-                           "ask", ask, "nonce", nonce, "inner", inner),
-                 ret_late, &jws);
+        r = call(v, "RotationSign", json_incref(p), ret_late, &jws);
     if (r || *ret_late)
         return r;
     if (!ctl_string(jws, "signature"))

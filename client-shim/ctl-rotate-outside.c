@@ -88,9 +88,10 @@ static int look(struct ctl_conversation *v, json_t **ret)
                                json_pack("{s:s}", "account", v->account), ret);
 }
 
-int ctl_rotate_sign_inner(struct ctl_conversation *v, json_t **ret)
+int ctl_rotate_sign_inner(struct ctl_conversation *v, json_t *p)
 {
     CLEANUP_CTL_JSON json_t *answer = NULL;
+    CLEANUP_CTL_JSON json_t *jws = NULL;
     CLEANUP(inner_deinit) struct inner i = { 0 };
     const json_t *rotation;
     const char *kind;
@@ -106,8 +107,9 @@ int ctl_rotate_sign_inner(struct ctl_conversation *v, json_t **ret)
     r = compose(v, rotation, &i);
     if (r)
         return r;
-    *ret = json_pack("{s:s, s:s}", "protected", buf_str(&i.head), "payload",
-                     buf_str(&i.payload));
-    return *ret ? set_signature(*ret, &i.signature)
-                : ctl_fail_errno(-ENOMEM, v->account);
+    jws = json_pack("{s:s, s:s}", "protected", buf_str(&i.head), "payload",
+                    buf_str(&i.payload));
+    if (!jws || json_object_set(p, "inner", jws))
+        return ctl_fail_errno(-ENOMEM, v->account);
+    return set_signature(jws, &i.signature);
 }

@@ -52,7 +52,7 @@ static int add_key_type(const struct ctl_context *c, json_t *p)
     unsigned bits;
     int r = key_type(c, &alg, &bits);
 
-    if (r || !alg || ctl_args_has(c, "--to-key-file"))
+    if (r || !alg)
         return r;
     (void)json_object_set_new(p, "alg", json_string(alg));
     if (bits)
@@ -76,7 +76,7 @@ static void add_flag(const struct ctl_context *c, const char *option,
         (void)json_object_set_new(p, name, json_true());
 }
 
-static int check_together(const struct ctl_context *c)
+int ctl_rotate_check_options(const struct ctl_context *c)
 {
     static const char *const alone[] = { "--compromised", "--token",
                                          "--new-key", "--accept-weaker-key" };
@@ -92,17 +92,14 @@ static int check_together(const struct ctl_context *c)
 
 int ctl_rotate_parameters(const struct ctl_context *c, json_t *p)
 {
-    int r = check_together(c);
+    int r;
 
     (void)json_object_set_new(p, "account", json_string(c->operands[0]));
-    if (ctl_args_has(c, "--compromised"))
-        (void)json_object_set_new(p, "kind", json_string("compromised"));
     add_flag(c, "--keep-old-key", "keepOldKey", p);
     add_flag(c, "--accept-weaker-key", "acceptWeaker", p);
     add_text(c, "--token", "token", p);
     add_text(c, "--new-key", "newKey", p);
-    if (r == 0)
-        r = add_key_type(c, p);
+    r = add_key_type(c, p);
     if (r == 0)
         r = add_seconds(c, "--grace", "grace", p);
     if (r == 0)
@@ -215,13 +212,17 @@ int ctl_rotate_make_key(struct ctl_conversation *v, struct outside_key **ret)
     return r;
 }
 
-int ctl_rotate_add_key(const struct ctl_conversation *v, json_t *p)
+int ctl_rotate_add_kind(const struct ctl_conversation *v, json_t *p)
 {
     CLEANUP_BUF struct buf text = { 0 };
 
+    if (ctl_args_has(v->context, "--compromised"))
+        (void)json_object_set_new(p, "kind", json_string("compromised"));
     if (!v->outside)
         return CTL_EXIT_DONE;
     (void)json_object_set_new(p, "kind", json_string("release"));
+    (void)json_object_del(p, "alg");
+    (void)json_object_del(p, "rsaBits");
     if (jwk_format(outside_key_public(v->outside), &text) ||
         json_object_set_new(p, "toKey", json_loads(buf_str(&text), 0, NULL)))
         return ctl_fail_errno(-ENOMEM, v->account);

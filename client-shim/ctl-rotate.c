@@ -225,7 +225,7 @@ int ctl_rotate_go_on(struct ctl_conversation *v, json_t **rotation)
     }
 }
 
-static int resume(struct ctl_conversation *v)
+int ctl_rotate_resume(struct ctl_conversation *v)
 {
     CLEANUP_CTL_JSON json_t *rotation = NULL;
     int r = ctl_rotate_go_on(v, &rotation);
@@ -266,7 +266,9 @@ static int run_start(struct ctl_context *c)
     if (c->n_operands == 0)
         return ctl_fail(CTL_EXIT_USAGE, "rotate start needs NAME or --due");
     parameters = json_object();
-    r = ctl_rotate_parameters(c, parameters);
+    r = ctl_rotate_check_options(c);
+    if (r == 0)
+        r = ctl_rotate_parameters(c, parameters);
     if (r == 0)
         r = ctl_conversation_open(c, c->operands[0], &v);
     if (r == 0)
@@ -274,11 +276,11 @@ static int run_start(struct ctl_context *c)
     if (r == 0)
         r = ctl_rotate_make_key(&v, &key);
     if (r == 0)
-        r = ctl_rotate_add_key(&v, parameters);
+        r = ctl_rotate_add_kind(&v, parameters);
     if (r == 0)
         r = ctl_daemon_call(&v.daemon, "RotationStart", json_incref(parameters),
                             NULL);
-    return r ? r : resume(&v);
+    return r ? r : ctl_rotate_resume(&v);
 }
 
 static int open_known(struct ctl_context *c, struct ctl_conversation *v)
@@ -301,7 +303,7 @@ static int run_resume(struct ctl_context *c)
     v.now = ctl_args_has(c, "--now");
     if (r == 0)
         r = ctl_rotate_find_key(&v, &key);
-    return r ? r : resume(&v);
+    return r ? r : ctl_rotate_resume(&v);
 }
 
 /* The new key is destroyed only when the CA has taken the old one. */
@@ -376,25 +378,9 @@ static const struct ctl_option start_options[] = {
     { "--due", NULL, "every account whose Rotate= says so", 0, false, false },
     { "--compromised", NULL, "somebody else may have the key: at once", 0,
       false, false },
-    { "--key-type", "TYPE", "of the new key: ec-p256, rsa-3072, ...", 0, false,
-      false },
-    { "--token", "NAME", "where the new key is to live", 0, false, false },
-    { "--new-key", "URI", "of a key that is there already", 0, false, false },
-    { "--accept-weaker-key", NULL,
-      "the token may prove less of the new key than of the old", 0, false,
-      false },
     { "--to-key-file", "FILE", "leave: the new key is made here", 0, false,
       false },
-    { "--keep-old-key", NULL, "leave the old key on the token", 0, false,
-      false },
-    { "--grace", "SECONDS", "until the old key is destroyed (86400)", 0, false,
-      false },
-    { "--order-drain", "SECONDS", "an order is waited for so long (120)", 0,
-      false, false },
-    { "--settle", "SECONDS", "what was signed has so long to arrive (5)", 0,
-      false, false },
-    { "--cache-time", "SECONDS", "front ends may know the old key so long (15)",
-      0, false, false },
+    CTL_ROTATE_OPTIONS,
     CTL_CA_OPTIONS,
     { 0 },
 };

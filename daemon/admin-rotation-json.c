@@ -117,7 +117,7 @@ json_t *admin_rotation_json(const struct account *a)
     return json_pack(
         "{s:s,s:s,s:s,s:o,s:o,s:s,s:b,s:s,s:s,s:[s,s],s:s?,s:s?,s:s,s:s?,s:s,s:"
         "s,"
-        "s:s?,s:s,s:s?,s:b,s:o,"
+        "s:s?,s:s,s:s?,s:b,s:o,s:o,"
         "s:b,s:I,s:I,s:I,s:I,s:o,s:o,s:b,s:I,s:I,s:b,s:I,s:s?,s:I}",
         "account", x->account, "kind", rotation_kind_name(x->kind), "state",
         rotation_state_name(x->state), "since", admin_time(x->since_s),
@@ -128,10 +128,12 @@ json_t *admin_rotation_json(const struct account *a)
         x->new_thumbprint, "oldKeyLabel", x->old_label, "newKeyLabel",
         x->new_label, "oldToken", x->old_token, "newToken", x->new_token,
         "newUrl", x->new_url, "lost", (int)rotation_is_lost(x), "oldKey",
-        jwk_of(&r->old_key), "keepOldKey", (int)x->keep_old, "grace",
-        (json_int_t)x->grace_s, "orderDrain", (json_int_t)x->order_drain_s,
-        "settle", (json_int_t)x->settle_s, "cacheTime", (json_int_t)x->cache_s,
-        "windowEnd", admin_time(x->window_end_s), "due", due_json(x), "held",
+        jwk_of(&r->old_key), "newKey",
+        x->new_jwk ? jwk_of(&r->new_key) : json_null(), "keepOldKey",
+        (int)x->keep_old, "grace", (json_int_t)x->grace_s, "orderDrain",
+        (json_int_t)x->order_drain_s, "settle", (json_int_t)x->settle_s,
+        "cacheTime", (json_int_t)x->cache_s, "windowEnd",
+        admin_time(x->window_end_s), "due", due_json(x), "held",
         (int)(gate == ROTATE_HELD || gate == ROTATE_ORDERS_HELD), "waiting",
         (json_int_t)a->hold.n, "openOrders", (json_int_t)open.orders,
         "ordersUnknown", (int)open.unknown, "openConnections",

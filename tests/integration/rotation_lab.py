@@ -35,12 +35,13 @@ class KeyChangeRelay(Relay):
     on_any = None
 
     def __init__(self, *args, **more):
-        self.bad, self.seen = [], []
+        self.bad, self.seen, self.answers = [], [], []
         super().__init__(*args, **more)
 
     def answer(self, request):
         self.seen.append((time.monotonic(), request))
         answer = self._answer(request)
+        self.answers.append((request, answer))
         if answer.status >= 400:
             kind = b"badNonce" in answer.body
             self.bad.append((request.path, answer.status, kind, answer.body))

@@ -7,18 +7,17 @@ import json
 import os
 import stat
 import sys
-import threading
 import time
 
-from acme_client import Client, Key, Problem, http_request, openssl, unb64
-from daemon import verify
+from acme_client import Client, Key, Problem, http_request, openssl
 from https_peer import Answer
 from lab import (DAEMON_UID, SOFTHSM, TOKEN_HELPER, b64url, expect, thumbprint,
                  wait_for)
 from token_lab import FAULTY
 from token_wire import Helper, own
-from rotation_lab import (KEY_CHANGE, NAME, QUICK, Cut, RotationCases, Signing,
-                          inner_of, run)
+from pebble_lab import ISSUER, Pebble
+from rotation_lab import (KEY_CHANGE, NAME, QUICK, Cut, KeyChangeRelay,
+                          RotationCases, Signing, run)
 
 ADMIN = "org.acmeguardian.Admin."
 
@@ -495,6 +494,174 @@ class Cases(RotationCases):
         w.ctl("audit", "signatures", code=64, says="--account")
         w.ctl("audit", "signatures", "--key", after, "--since", "yesterday",
               code=64, says="2026-11-27")
+
+    # To another account at the CA.
+
+    def move(self, name, *more, agree=True, **how):
+        return self.w.ctl("account", "move", name, *QUICK, *self.w.ca,
+                          *(["--agree-terms"] if agree else []), *more, **how)
+
+    def deactivated(self, url, ca=None):
+        """Did the CA answer so at that account's URL?"""
+        ca = ca or self.ca
+        path = url[len(ca.origin):]
+        return any(r.path == path and b'"deactivated"' in a.body
+                   for r, a in ca.answers)
+
+    def moved(self, name, before, ca=None):
+        a, on_token = self.works(name)
+        expect(a["url"] != before["url"] and a["status"] == "valid" and
+               a["thumbprint"] != before["thumbprint"] and
+               list(on_token.values()) == [a["thumbprint"]],
+               f"{a} {on_token}")
+        return a
+
+    def test_a_new_account_takes_its_place(self):
+        """Its clients and their rules stay."""
+        w = self.w
+        before = w.account("main")
+        old = Signing(w, self.ca.directory_url)
+        old.issue(NAME)
+        self.move("main", agree=False, code=1, says="--agree-terms")
+        expect(w.state("main") in (None, "done"), "nothing was begun")
+        self.move("main", says=["switched", "cleaned", "done"])
+        a = self.moved("main", before)
+        row = w.rotation("main")
+        expect(row["kind"] == "move" and row["newUrl"] == a["url"], str(row))
+        expect(self.deactivated(before["url"]), "the old one is deactivated")
+        self.url = a["url"]
+        self.dns.persist(NAME, f"{ISSUER}; accounturi={self.url}")
+        self.issues()
+        # A client that did not look again is told.
+        error, answer = old.sign(old.directory["newOrder"], "abc", json.dumps(
+            {"identifiers": [{"type": "dns", "value": NAME}]}))
+        expect(error.endswith("KeyChanged") and
+               answer["thumbprint"] == a["thumbprint"], f"{error} {answer}")
+
+    def test_a_ca_without_key_change(self):
+        w, ca = self.w, self.relay()
+
+        def without(request):
+            if request.path != "/dir":
+                return None
+            answer = ca.forward(request)
+            value = answer.json()
+            del value["keyChange"]
+            answer.body = json.dumps(value).encode()
+            return answer
+
+        ca.on_any = without
+        name, before = self.account(ca)
+        self.rotate(name, code=1, says=["key-change-unsupported",
+                                        "account move"])
+        self.move(name, says="done")
+        self.moved(name, before)
+        expect(self.deactivated(before["url"], ca), "the old one")
+
+    def test_a_registration_that_is_refused_or_lost(self):
+        w, ca = self.w, self.relay()
+        name, before = self.account(ca)
+        answers = [Answer.problem(403, "userActionRequired", "read it",
+                                  [ca.fresh_nonce()]), Cut()]
+
+        def on_any(request):
+            if request.path != "/sign-me-up" or not answers:
+                return None
+            ca.forward(request)
+            return answers.pop(0)
+
+        ca.on_any = on_any
+        self.move(name, code=1, says="read it")
+        row = w.rotation(name)
+        expect(row["state"] == "key-generated" and
+               row["reason"] == "registration-refused", str(row))
+        a, _ = self.works(name)
+        expect(a["url"] == before["url"], "the old one goes on")
+        w.resume(name, code=1, says="account move")
+        self.move(name, says="done")
+        expect(not answers, "and one was lost")
+        self.moved(name, before)
+
+    def test_a_move_that_is_aborted_leaves_all_as_it_was(self):
+        w = self.w
+        name, before = self.account()
+        w.must("RotationStart", account=name, kind="move")
+        w.must("RotationStep", account=name)
+        client = Client(self.ca.directory_url, self.ca_file)
+        row, _ = self.ask(name, "register", client, termsOfServiceAgreed=True,
+                          contacts=[])
+        expect(row["newUrl"] and row["newUrl"] != before["url"], str(row))
+        w.ctl("rotate", "abort", name, *w.ca, says="aborted")
+        a, on_token = self.works(name)
+        expect(a["url"] == before["url"] and
+               list(on_token.values()) == [before["thumbprint"]], str(a))
+
+    def test_an_external_account_is_bound_to_the_new_key(self):
+        w = self.w
+        mac = b64url(bytes(range(32)))
+        bound = KeyChangeRelay(self.lab, Pebble(
+            self.lab, self.dns.address, "pebble-eab", eab={"kid-1": mac}))
+        eab = ("--eab-kid", "kid-1", "--eab-key",
+               f"file:{self.lab.file('eab.key', mac, mode=0o600)}")
+        name = "bound"
+        w.create(name, bound.directory_url)
+        w.ctl("account", "register", name, "--agree-terms", *eab, *w.ca)
+        before = w.account(name)
+        self.move(name, code=1, says="external account binding")
+        self.move(name, *eab, says="done")
+        self.moved(name, before)
+
+    def test_what_was_lost_gets_a_new_account(self):
+        """The way on after a thief; its old key and account are not ours."""
+        w, ca = self.w, self.relay()
+        name, before = self.account(ca)
+        path = before["url"][len(ca.origin):]
+        ca.on_any = lambda request: Answer.problem(
+            400, "malformed", "JWS verification error",
+            [ca.fresh_nonce()]) if request.path == path else None
+        w.ctl("rotate", "start", name, "--compromised", *w.ca, code=1,
+              says="account-lost")
+        w.must("RotationStart", account=name, kind="move")
+        row = w.rotation(name)
+        expect(row["state"] == "planned" and row["lost"], str(row))
+        error, _ = w.admin_call("AccountSignProof", name=name, nonce="abc")
+        expect(error == ADMIN + "WrongState", "still")
+        w.ctl("rotate", "abort", name, *w.ca, says="aborted")
+        expect(w.rotation(name)["lost"], "it stays lost")
+        w.ctl("status", code=1, says=f"account {name} signs nothing")
+        w.ctl("rotate", "start", name, *w.ca, code=1)
+        w.restart_daemon()
+        self.move(name, says=["switched", "done"])
+        self.moved(name, before, ca)
+        expect(not self.deactivated(before["url"], ca), "not by us")
+        w.ctl("rotate", "start", name, *QUICK, *w.ca, says="done")
+
+    def test_another_clients_account_is_left_for_a_new_one(self):
+        """Adoption where the CA changes no keys."""
+        w, client = self.w, self.client()
+        name = self.adopt(client, newAccount=True)
+        row = self.until(name, "key-generated")
+        expect(row["kind"] == "move" and row["ask"] == "register", str(row))
+        expect(w.account(name)["status"] == "adopting", "not yet")
+        helper = Client(self.ca.directory_url, self.ca_file)
+        self.ask(name, "register", helper, termsOfServiceAgreed=True,
+                 contacts=[])
+        row = self.until(name, "switched")
+        while row["ask"] == "confirm-new-key":
+            row, _ = self.ask(name, "confirm-new-key", helper)
+            time.sleep(row["waitMs"] / 1000)
+        w.ctl("account", "prove", name, *w.ca)
+        row = self.until(name, "cleaned")
+        expect(row["ask"] == "deactivate-old", str(row))
+        row, _ = self.ask(name, "deactivate-old", client, key=client.key)
+        self.until(name, "done")
+        a, _ = self.works(name)
+        expect(a["url"] != client.url, str(a))
+        try:
+            client.account()
+            raise AssertionError("the old account is open")
+        except Problem as e:
+            expect(e.kind == "unauthorized", str(e))
 
     # Where the new key lives, and what it is.
 
