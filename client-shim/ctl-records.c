@@ -245,6 +245,8 @@ const struct ctl_command ctl_records_commands[] = {
       "would a CA accept what DNS has?", ctl_records_run_check },
     { "records audit", NULL, 0, 0, ctl_records_audit_options,
       "find in DNS what should not be there", ctl_records_run_audit },
+    { "records withdraw", "NAME", 1, 1, ctl_records_withdraw_options,
+      "take every record of an account out of DNS", ctl_records_run_withdraw },
     { "records revoke", "DOMAIN", 1, 1, ctl_records_revoke_options,
       "take a domain from all accounts: in DNS, at their CAs, and here",
       ctl_records_run_revoke },

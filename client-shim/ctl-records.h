@@ -31,6 +31,9 @@ int ctl_records_run_audit(struct ctl_context *c);
 extern const struct ctl_option ctl_records_revoke_options[];
 int ctl_records_run_revoke(struct ctl_context *c);
 
+extern const struct ctl_option ctl_records_withdraw_options[];
+int ctl_records_run_withdraw(struct ctl_context *c);
+
 int ctl_records_run_handover(struct ctl_context *c);
 
 /* ctl_records_name() - a domain, or an issuer's name, of the command line. */
