@@ -305,11 +305,22 @@ class RotationCases:
             db.commit()
 
 
-def run(cases_class, lab_name):
+def alone(case):
+    """One that others cannot run beside: it stops the daemon, or has what they
+    share."""
+    case.alone = True
+    return case
+
+
+def run(cases_class, lab_name, side_by_side=False):
     """Those named on the command line, or all."""
     with Lab(lab_name) as lab:
         made = cases_class(lab)
         names = [n for n in cases_class.__dict__ if n.startswith("test_") and
                  (len(sys.argv) < 2 or any(a in n for a in sys.argv[1:]))]
         expect(names, "no such test")
-        return run_cases([getattr(made, n) for n in names])
+        cases = [getattr(made, n) for n in names]
+        beside = [c for c in cases if side_by_side and
+                  not hasattr(c, "alone")]
+        return run_cases([c for c in cases if c not in beside],
+                         side_by_side=beside)

@@ -3,6 +3,7 @@
 """Rotations that are not the planned kind: to another token, type or account,
 from and to a key outside, and with a thief about; against a real Pebble."""
 
+import itertools
 import json
 import os
 import stat
@@ -17,7 +18,7 @@ from token_lab import FAULTY
 from token_wire import Helper, own
 from pebble_lab import ISSUER, Pebble
 from rotation_lab import (KEY_CHANGE, NAME, QUICK, Cut, KeyChangeRelay,
-                          RotationCases, Signing, run)
+                          RotationCases, Signing, alone, run)
 
 ADMIN = "org.acmeguardian.Admin."
 
@@ -50,7 +51,7 @@ class Cases(RotationCases):
     def __init__(self, lab):
         super().__init__(lab, *self.hsm(lab), *self.full(lab), *self.soft(lab))
         self.ca_file = lab.tls() / "ca.pem"
-        self.n = 0
+        self.numbers = itertools.count(1)
 
     # Tokens beside "lab".
 
@@ -118,8 +119,7 @@ class Cases(RotationCases):
 
     def account(self, ca=None, *more):
         """Another one, for one test alone."""
-        self.n += 1
-        name = f"a{self.n}"
+        name = f"a{next(self.numbers)}"
         return name, self.w.registered(name, ca or self.ca, *more)
 
     def client(self, ca=None):
@@ -162,8 +162,7 @@ class Cases(RotationCases):
         return row
 
     def adopt(self, client, name=None, ca=None, **more):
-        self.n += 0 if name else 1
-        name = name or f"b{self.n}"
+        name = name or f"b{next(self.numbers)}"
         ca = ca or self.ca
         self.w.must("AccountAdopt", name=name, token="lab", **{
             "alg": "ES256", "directory": ca.directory_url, "url": client.url,
@@ -227,6 +226,7 @@ class Cases(RotationCases):
         expect(not [k for k in w.keys_on_token() if k.startswith(f"{name}:")],
                "its key is destroyed")
 
+    @alone
     def test_an_adoption_begins_again_where_it_ended(self):
         w, client = self.w, self.client()
         name = self.adopt(client)
@@ -280,7 +280,7 @@ class Cases(RotationCases):
 
     def pem_client(self, path, url):
         """Whoever has the key file."""
-        c = Client(self.ca.directory_url, self.ca_file)
+        c = Client(url.rpartition("/my-account/")[0] + "/dir", self.ca_file)
         c.key = c.key.__class__.__new__(c.key.__class__)
         c.key.pem = path.read_bytes()
         point = openssl("pkey", "-pubout", "-outform", "DER",
@@ -385,36 +385,33 @@ class Cases(RotationCases):
         self.ask(name, "confirm-new-key", client, key=key)
 
     def test_a_release_whose_answer_is_lost(self):
-        name, before = self.account()
+        ca = self.relay()
+        name, before = self.account(ca)
         path = self.lab.dir / "lost.pem"
 
         def lost(forward):
             expect(forward().status == 200, "Pebble switched")
             return Cut()
 
-        self.ca.on_key_change = lost
-        try:
-            self.rotate(name, "--to-key-file", path,
-                        says=["unresolved", "switched", "done"])
-        finally:
-            self.ca.on_key_change = None
+        ca.on_key_change = lost
+        self.rotate(name, "--to-key-file", path,
+                    says=["unresolved", "switched", "done"])
         self.left(name, before, path)
 
     def test_a_release_that_is_refused_leaves_all_as_it_was(self):
-        name, before = self.account()
+        ca = self.relay()
+        name, before = self.account(ca)
         path = self.lab.dir / "refused.pem"
-        self.ca.on_key_change = lambda forward: Answer(409, b"", [
+        ca.on_key_change = lambda forward: Answer(409, b"", [
             ("Location", "https://ca.localhost/x")])
-        try:
-            self.rotate(name, "--to-key-file", path, code=1,
-                        says=["aborted", "key-in-use"])
-        finally:
-            self.ca.on_key_change = None
+        self.rotate(name, "--to-key-file", path, code=1,
+                    says=["aborted", "key-in-use"])
         a, _ = self.works(name)
         expect(a["thumbprint"] == before["thumbprint"], "the old key goes on")
 
     # Somebody else may have the key.
 
+    @alone
     def test_a_compromised_key_goes_at_once(self):
         """An open order of a client does not keep it."""
         w = self.w
@@ -437,6 +434,7 @@ class Cases(RotationCases):
                                   [self.ca.fresh_nonce()])
         return answer
 
+    @alone
     def test_a_thief_who_rotated_first(self):
         w = self.w
         name, before = self.account()
@@ -461,6 +459,7 @@ class Cases(RotationCases):
         a, _ = self.works(name)
         expect(a["thumbprint"] != before["thumbprint"], "rotated")
 
+    @alone
     def test_what_a_key_has_signed(self):
         """Each signature that left has its line, whoever asked for it."""
         w = self.w
@@ -516,6 +515,7 @@ class Cases(RotationCases):
                f"{a} {on_token}")
         return a
 
+    @alone
     def test_a_new_account_takes_its_place(self):
         """Its clients and their rules stay."""
         w = self.w
@@ -611,6 +611,7 @@ class Cases(RotationCases):
         self.move(name, *eab, says="done")
         self.moved(name, before)
 
+    @alone
     def test_what_was_lost_gets_a_new_account(self):
         """The way on after a thief; its old key and account are not ours."""
         w, ca = self.w, self.relay()
@@ -665,6 +666,7 @@ class Cases(RotationCases):
 
     # Where the new key lives, and what it is.
 
+    @alone
     def test_another_token_and_back(self):
         w = self.w
         name, before = self.account()
@@ -687,6 +689,7 @@ class Cases(RotationCases):
         w.ctl("rotate", "start", name, "--token", "none", *w.ca, code=1,
               says="none")
 
+    @alone
     def test_from_software_to_a_token_and_not_back_by_accident(self):
         w = self.w
         name = "softly"
@@ -706,6 +709,7 @@ class Cases(RotationCases):
         self.rotate(name, "--token", "soft", "--accept-weaker-key", says="done")
         expect(w.account(name)["software"], "as was asked")
 
+    @alone
     def test_a_key_that_an_hsm_team_made(self):
         w = self.w
         name, before = self.account()
@@ -735,6 +739,7 @@ class Cases(RotationCases):
         expect(w.account(name)["keyLabel"].endswith(f":{name}:4"), "ours")
         w.ctl("account", "prove", name, *w.ca)
 
+    @alone
     def test_a_token_that_is_full_leaves_the_old_key(self):
         w = self.w
         name, before = self.account()
@@ -765,4 +770,4 @@ class Cases(RotationCases):
 
 
 if __name__ == "__main__":
-    sys.exit(run(Cases, "acme-guardian-rotation-move"))
+    sys.exit(run(Cases, "acme-guardian-rotation-move", side_by_side=True))
