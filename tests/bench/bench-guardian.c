@@ -8,13 +8,11 @@
  * names that it composed itself, each with another nonce. --cold prints the
  * time from connecting to the first signature.
  */
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <acme-guardian.h>
-#include <sodium.h>
 
+#include "tests/bench/bench-request.h"
 #include "tests/bench/bench.h"
 
 struct config {
@@ -37,35 +35,20 @@ static void *open_client(void *config)
     return guardian_new(c->config->socket, &c->guardian) ? NULL : c;
 }
 
-static void b64(char *out, size_t size, const char *text)
-{
-    (void)sodium_bin2base64(out, size, (const unsigned char *)text,
-                            strlen(text),
-                            sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-}
-
 static int sign(void *client, uint64_t n)
 {
     struct client *c = client;
     struct guardian_jws *jws = NULL;
     struct guardian_error *error = NULL;
-    char text[512], protected[1024], payload[1024];
+    struct bench_request request;
     const struct guardian_sign_input input = {
         .account = "bench",
-        .protected_ = protected,
-        .payload = payload,
+        .protected_ = request.protected,
+        .payload = request.payload,
     };
     int r;
 
-    (void)snprintf(text, sizeof(text),
-                   "{\"alg\":\"%s\",\"kid\":\"%s/acct/1\",\"nonce\":"
-                   "\"bm9uY2VfYmVuY2g%016llx\",\"url\":\"%s/acme/new-order\"}",
-                   c->config->alg, c->config->url, (unsigned long long)n,
-                   c->config->url);
-    b64(protected, sizeof(protected), text);
-    b64(payload, sizeof(payload),
-        "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"www.lab.example\"},"
-        "{\"type\":\"dns\",\"value\":\"api.lab.example\"}]}");
+    bench_request_make(&request, c->config->url, c->config->alg, n);
     r = guardian_sign_input(c->guardian, &input, &jws, &error);
     if (r && !c->complained)
         fprintf(stderr, "sign: %s: %s\n", guardian_strerror(r),

@@ -14,7 +14,6 @@
  *   provider-drive facts STUB                    what clients read of a key
  *   provider-drive legacy STUB                   EVP_PKEY_get1_RSA, _EC_KEY
  *   provider-drive own STUB INPUT MODULE         in a context of its own
- *   provider-drive bench STUB INPUT SECONDS      how many in that time
  *
  * A signature is verified with the public key, which OpenSSL's own provider
  * has. Exit status 1: refused, with OpenSSL's error queue on stderr.
@@ -27,7 +26,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define OPENSSL_SUPPRESS_DEPRECATED
@@ -348,30 +346,6 @@ static int run_own(const char *stub, const char *input, const char *module)
     return 0;
 }
 
-static double now_s(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-static int run_bench(const struct job *j, double seconds)
-{
-    unsigned char sig[SIGNATURE_MAX];
-    double start = now_s();
-    unsigned long n = 0;
-    size_t len;
-
-    do {
-        if (!sign(j, sig, &len))
-            refused("not signed");
-        n++;
-    } while (now_s() < start + seconds);
-    (void)printf("{\"ops\": %.1f}\n", (double)n / (now_s() - start));
-    return 0;
-}
-
 static int run(const struct job *j, const char *what, char **args)
 {
     if (strcmp(what, "threads") == 0)
@@ -382,8 +356,6 @@ static int run(const struct job *j, const char *what, char **args)
         return run_chroot(j, args[0], args[1]);
     if (strcmp(what, "digest") == 0)
         return run_digest(j);
-    if (strcmp(what, "bench") == 0)
-        return run_bench(j, atof(args[0]));
     must_sign(j);
     return 0;
 }
