@@ -133,20 +133,21 @@ static int decode_pem(void *ctx, OSSL_CORE_BIO *in, int selection,
 static int pass_key(const struct prov *p, const struct stub *stub, char *type,
                     OSSL_CALLBACK *fn, void *arg)
 {
-    struct prov_key *key = prov_key_new(p, stub);
+    struct prov_reference made = { prov_key_new(p, stub) };
     int object = OSSL_OBJECT_PKEY;
     OSSL_PARAM params[] = {
         OSSL_PARAM_int(OSSL_OBJECT_PARAM_TYPE, &object),
         OSSL_PARAM_utf8_string(OSSL_OBJECT_PARAM_DATA_TYPE, type, strlen(type)),
-        OSSL_PARAM_octet_string(OSSL_OBJECT_PARAM_REFERENCE, &key, sizeof(key)),
+        OSSL_PARAM_octet_string(OSSL_OBJECT_PARAM_REFERENCE, &made,
+                                sizeof(made)),
         OSSL_PARAM_END,
     };
     int found;
 
-    if (!key)
+    if (!made.key)
         return 0;
     found = fn(params, arg);
-    prov_key_unref(key); /* who wants it has taken a reference */
+    prov_key_unref(made.key); /* who wants it has taken a reference */
     return found;
 }
 

@@ -214,11 +214,11 @@ static const OSSL_PARAM *ec_gettable(void *provctx)
 
 static void *key_load(const void *reference, size_t size)
 {
-    struct prov_key *const *from = reference;
+    const struct prov_reference *from = reference;
 
-    if (size != sizeof(*from) || !*from)
+    if (size != sizeof(*from) || !from->key)
         return NULL;
-    return prov_key_ref(*from);
+    return prov_key_ref(from->key);
 }
 
 static void key_free(void *keydata)

@@ -181,8 +181,6 @@ static void configure(struct prov *p)
     read_errors(p, errors);
 }
 
-OSSL_provider_init_fn OSSL_provider_init;
-
 __attribute__((visibility("default"))) int
 OSSL_provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
                    const OSSL_DISPATCH **out, void **provctx)

@@ -49,6 +49,11 @@ struct prov_key {
     struct guardian *guardian; /* of this key alone: connects when signing */
 };
 
+/* How a decoder tells the key's type of a key that it made. */
+struct prov_reference {
+    struct prov_key *key;
+};
+
 /* prov_key_new() - Return: NULL with an error in OpenSSL's queue. */
 struct prov_key *prov_key_new(const struct prov *p, const struct stub *stub);
 struct prov_key *prov_key_ref(struct prov_key *key);
