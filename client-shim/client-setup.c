@@ -128,17 +128,29 @@ static const struct client {
     const char *file; /* its usual one */
     const char *what; /* the file is */
     bool rsa_only, full_coordinates;
+    bool drops_errors; /* of OpenSSL: the provider has to print them */
     void (*plan)(struct planning *p);
 } clients[] = {
-    { "acme.sh", NULL, "its account.conf", false, false, plan_acme_sh },
-    { "dehydrated", "/etc/dehydrated/config", "its configuration", false, false,
-      plan_dehydrated },
-    { "getssl", NULL, "its getssl.cfg", false, false, plan_getssl },
-    { "acme-tiny", NULL, "a wrapper, to be made", true, false, plan_acme_tiny },
-    { "haproxy", "/etc/systemd/system/haproxy.service.d/acme-guardian.conf",
-      "a drop-in, to be made", false, true, plan_haproxy },
-    { "lacme", "/etc/lacme/lacme.conf", "its configuration", false, false,
-      plan_lacme },
+    { .name = "acme.sh", .what = "its account.conf", .plan = plan_acme_sh },
+    { .name = "dehydrated",
+      .file = "/etc/dehydrated/config",
+      .what = "its configuration",
+      .plan = plan_dehydrated },
+    { .name = "getssl", .what = "its getssl.cfg", .plan = plan_getssl },
+    { .name = "acme-tiny",
+      .what = "a wrapper, to be made",
+      .rsa_only = true,
+      .plan = plan_acme_tiny },
+    { .name = "haproxy",
+      .file = "/etc/systemd/system/haproxy.service.d/acme-guardian.conf",
+      .what = "a drop-in, to be made",
+      .full_coordinates = true,
+      .drops_errors = true,
+      .plan = plan_haproxy },
+    { .name = "lacme",
+      .file = "/etc/lacme/lacme.conf",
+      .what = "its configuration",
+      .plan = plan_lacme },
 };
 
 static const struct client *find(const char *name)
@@ -209,7 +221,8 @@ int client_setup_plan(const struct client_setup_wish *wish,
                       struct client_setup *ret, struct errmsg *reterr)
 {
     const struct client *c = find(wish->client);
-    struct planning p = { .wish = wish, .ret = ret };
+    struct client_setup_wish settled = *wish;
+    struct planning p = { .wish = &settled, .ret = ret };
     int r;
 
     *ret = (struct client_setup){ 0 };
@@ -220,14 +233,17 @@ int client_setup_plan(const struct client_setup_wish *wish,
                    wish->client);
         return CLIENT_SETUP_E_UNKNOWN;
     }
+    if (!settled.openssl_conf)
+        settled.openssl_conf = c->drops_errors ? GUARDIAN_OPENSSL_STDERR_CONF
+                                               : GUARDIAN_OPENSSL_CONF;
     p.file = wish->file ? wish->file : c->file;
     if (!p.file) {
         errmsg_set(reterr, "%s: which file is meant: %s", c->name, c->what);
         return CLIENT_SETUP_E_FILE;
     }
-    r = check_paths(wish, p.file, reterr);
+    r = check_paths(&settled, p.file, reterr);
     if (r == 0)
-        r = check_key(c, wish, reterr);
+        r = check_key(c, &settled, reterr);
     if (r == 0)
         c->plan(&p);
     return r;

@@ -41,7 +41,7 @@ struct client_setup_wish {
     const char *account; /* its name */
     const struct jwk *key;
     const char *file;         /* NULL: the client's usual one */
-    const char *openssl_conf; /* with the provider */
+    const char *openssl_conf; /* with the provider; NULL: what is installed */
     const char *lacme_socket;
     const char *chroot; /* HAProxy's; NULL: none */
 };

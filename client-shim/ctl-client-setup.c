@@ -201,7 +201,6 @@ static int apply(const struct ctl_context *c, const struct client_setup *plan,
 static int make_plan(const struct ctl_context *c, struct client_setup *ret)
 {
     const char *account = ctl_args_value(c, "--account");
-    const char *conf = ctl_args_value(c, "--openssl-conf");
     const char *socket = ctl_args_value(c, "--lacme-socket");
     char usual[128];
     struct stub stub;
@@ -211,7 +210,7 @@ static int make_plan(const struct ctl_context *c, struct client_setup *ret)
         .account = account,
         .key = &stub.key,
         .file = c->n_operands > 1 ? c->operands[1] : NULL,
-        .openssl_conf = conf ? conf : GUARDIAN_OPENSSL_CONF,
+        .openssl_conf = ctl_args_value(c, "--openssl-conf"),
         .lacme_socket = socket ? socket : usual,
         .chroot = ctl_args_value(c, "--chroot"),
     };

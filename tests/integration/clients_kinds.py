@@ -10,21 +10,21 @@ import socket
 from clients_lab import LETSENCRYPT, RealClient
 from lab import expect, free_port, port_open, unix_open, wait_for
 
-SHIPPED = "/usr/share/acme-guardian/openssl.cnf"
 CHALLENGES = "/var/www/challenges"
 
 
 class AcmeTiny(RealClient):
-    name = section = person = "acme-tiny"
+    name = section = person = setup = "acme-tiny"
     account = "web-rsa"
-    # It would ask the site for its answer first.
-    besides = {"openssl.cnf acme-tiny": "openssl.cnf acme-tiny --disable-check"}
 
     def places(self):
         self.certificate = self.home / "signed_chain.pem"
+        wrapper = self.lab.folder("local") / f"{self.name}-guardian"
         return {"/var/lib/acme-tiny": self.home, CHALLENGES: self.challenges,
                 f"User={self.person}": f"User={self.uid}",
-                "/usr/share/acme-guardian/": f"{self.lab.dir}/"}
+                "/usr/local/bin/acme-tiny-guardian": wrapper,
+                # It would ask the site for its answer first.
+                "\nacme-tiny-guardian": f"\n{wrapper} --disable-check"}
 
 
 class LaterAcmeTiny(AcmeTiny):
@@ -34,7 +34,7 @@ class LaterAcmeTiny(AcmeTiny):
 
 class Dehydrated(RealClient):
     """Debian 12's, for which the account is an RSA one."""
-    name = section = person = "dehydrated"
+    name = section = person = setup = "dehydrated"
     account = "web-rsa"
     besides = {"--cron": "--cron --force"}
 
@@ -42,8 +42,10 @@ class Dehydrated(RealClient):
         return {"/var/lib/dehydrated": self.home,
                 "/etc/dehydrated": self.home, CHALLENGES: self.challenges,
                 "-o dehydrated": f"-o {self.uid}",
-                f"User={self.person}": f"User={self.uid}",
-                SHIPPED: self.world.openssl_conf}
+                f"User={self.person}": f"User={self.uid}"}
+
+    def setup_options(self):
+        return f"{self.home}/config {super().setup_options()}"
 
     def issue(self, *names):
         self.certificate = self.home / "certs" / names[0] / "fullchain.pem"
@@ -59,19 +61,15 @@ class LaterDehydrated(Dehydrated):
 
 class AcmeSh(RealClient):
     name = "acmesh"
-    section, person = "acme.sh", "acme"
+    section, person, setup = "acme.sh", "acme", "acme.sh"
     in_tree = True
     besides = {"acme.sh --issue": "acme.sh --issue --force"}
 
     def places(self):
         return {"/var/lib/acme/": f"{self.home}/", CHALLENGES: self.challenges,
                 f"/ca/{LETSENCRYPT}": "/ca/localhost/dir",
-                "/usr/local/bin/openssl-acme-guardian":
-                    self.lab.folder("local") / "openssl-acme-guardian",
-                "--reuid acme --regid acme":
-                    f"--reuid {self.uid} --regid {self.uid}",
-                f"User={self.person}": f"User={self.uid}",
-                SHIPPED: self.world.openssl_conf}
+                "-o acme": f"-o {self.uid}",
+                f"User={self.person}": f"User={self.uid}"}
 
     def issue(self, *names):
         self.certificate = self.home / f".acme.sh/{names[0]}_ecc/fullchain.cer"
@@ -80,7 +78,7 @@ class AcmeSh(RealClient):
 
 class Lacme(RealClient):
     """It asks for signatures at a socket, and has no file for its key."""
-    name = section = person = "lacme"
+    name = section = person = setup = "lacme"
     tells = ("lost connection with lacme-accountd",)
     # No user of its own to become, Pebble's roots unknown, and not due.
     besides = {"\n[webserver]\n": "user =\ngroup =\n\n[webserver]\nuser =\n"
@@ -88,8 +86,10 @@ class Lacme(RealClient):
                "newOrder": "--force newOrder"}
 
     def places(self):
-        return {"/etc/lacme": self.home, CHALLENGES: self.challenges,
-                "/run/acme-guardian/lacme/web.sock": self.world.lacme}
+        return {"/etc/lacme": self.home, CHALLENGES: self.challenges}
+
+    def setup_options(self):
+        return f"{self.home}/lacme.conf --lacme-socket {self.world.lacme}"
 
     def prepare(self):
         # With the units, lacme's socket is its user's from the start.
@@ -117,7 +117,7 @@ class Lacme(RealClient):
 class HAProxy(RealClient):
     """It is asked at its own socket, answers challenges itself, and is in a
     chroot of its own."""
-    name = person = "haproxy"
+    name = person = setup = "haproxy"
     section = "HAProxy"
     in_tree = True
 
@@ -125,16 +125,12 @@ class HAProxy(RealClient):
         """Of the page, all but the files of its ACME are root's."""
         w = self.world
         return {"/etc/haproxy": self.etc, "/var/lib/haproxy": self.jail,
-                "/run/haproxy": self.home, "/run/acme-guardian": w.etc.parent /
-                "run", "/etc/systemd/system/haproxy.service.d": self.etc,
-                "/etc/acme-guardian/openssl-haproxy.cnf":
-                    self.etc / "openssl.cnf",
+                "/run/haproxy": self.home,
                 f"User={self.person}": f"User={self.uid}",
                 "user haproxy": f"uid {self.uid}",
                 "group haproxy": f"gid {self.uid}",
                 ":80\n": f"127.0.0.1:{self.http}\n",
                 ":443 ": f"127.0.0.1:{self.https} ",
-                SHIPPED: w.openssl_conf,
                 "    expose-experimental-directives\n": f"""\
     expose-experimental-directives
     httpclient.resolvers.id lab
@@ -161,24 +157,30 @@ defaults
             (self.etc / n).read_text() for n in ("first.pem", "key.pem")))
         super().prepare()
 
+    def setup_options(self):
+        return (f"{self.etc}/unit.d/acme-guardian.conf --openssl-conf "
+                f"{self.world.openssl_stderr_conf}")
+
     def unit(self):
         """(environment, mounts) of the unit's drop-in"""
-        text = (self.etc / "acme-guardian.conf").read_text()
+        text = (self.etc / "unit.d/acme-guardian.conf").read_text()
+        source, target = re.search("^BindReadOnlyPaths=(.*):(.*)$", text,
+                                   re.M).groups()
+        expect((source, target) == ("/run/acme-guardian",
+                                    f"{self.jail}/run/acme-guardian"), text)
+        run = self.world.client.parent
         return (dict([re.search("^Environment=(.*?)=(.*)$", text,
-                                re.M).groups()]),
-                re.search("^BindPaths=(.*):(.*)$", text, re.M).groups())
+                                re.M).groups()]), (run, f"{self.jail}{run}"))
 
     def start(self, *names):
         """Anew: a configuration is read once, and the account key with it."""
         if self.process:
             self.lab.stop(self.process)
-        here = self.replacements(*names)
-        for block in self.blocks:
-            if block.file and "/policy.d/" not in block.file:
-                self.put(block, here)
+        self.put_names(self.replacements(*names))
         environment, (source, target) = self.unit()
         self.process = self.lab.start("haproxy", self.argv([
-            "sh", "-c", 'mkdir -p "$2" && mount --bind "$1" "$2" && shift 2 && '
+            "sh", "-c", 'mkdir -p "$2" && mount --bind "$1" "$2" && '
+            'mount -o remount,bind,ro "$2" && shift 2 && '
             'exec "$@"', "sh", source, target, "haproxy", "-W", "-db", "-f",
             self.etc / "haproxy.cfg"], uid=0), env=self.environment(
                 environment))

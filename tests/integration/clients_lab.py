@@ -120,6 +120,9 @@ class ClientsWorld(World):
         shutil.copy(MODULE, modules)
         self.openssl_conf = self.lab.dir / "openssl.cnf"
         shutil.copy(ROOT / "client-shim/openssl.cnf", self.openssl_conf)
+        text = (ROOT / "client-shim/openssl-stderr.cnf.in").read_text("utf-8")
+        self.openssl_stderr_conf = self.lab.file(
+            "openssl-stderr.cnf", text.replace("@dir@", str(self.lab.dir)))
         return {"OPENSSL_MODULES": str(modules)}
 
     def as_root(self, commands):
@@ -164,8 +167,8 @@ class RealClient:
     account = "web"
     in_tree = False  # of the later Debian
     tells = ("policy denied", "identifier-not-allowed", EVIL)
-    # What this lab needs beside the page.
-    besides = {}
+    setup = None  # what client-setup calls it
+    besides = {}  # what this lab needs beside the page
 
     def __init__(self, world, number):
         self.world, self.lab = world, world.lab
@@ -189,13 +192,20 @@ class RealClient:
         person, w = self.person, self.world
         other = {} if self.account == "web" else {
             "Account=web": f"Account={self.account}",
-            "stub write web": f"stub write {self.account}"}
+            "stub write web": f"stub write {self.account}",
+            "--account web": f"--account {self.account}"}
         return Replacements({
             f"/etc/acme-guardian/policy.d/{person}.policy":
                 w.etc / f"policy.d/{self.name}.policy",
             f"https://{LETSENCRYPT}": w.directory_url,
+            f"client-setup {self.setup}": f"client-setup {self.setup} "
+                f"{self.setup_options()}",
             "www.example.com": names[0], "mail.example.com": names[1],
             **other, **self.places(), **self.besides})
+
+    def setup_options(self):
+        """What is not installed here is said to client-setup."""
+        return f"--openssl-conf {self.world.openssl_conf}"
 
     def prepare(self):
         """Everything of the page but what the client itself is run with."""
@@ -211,16 +221,24 @@ class RealClient:
         path = pathlib.Path(here(block.file))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(here(block.text.partition("\n")[2]), "utf-8")
+        if self.home in path.parents:
+            os.chown(path.parent, self.uid, self.uid)
+            os.chown(path, self.uid, self.uid)
 
     def issue(self, *names):
         """The client's own files for @names, and its commands."""
         here = self.replacements(*names)
-        for block in self.blocks:
-            if block.file and "/policy.d/" not in block.file:
-                self.put(block, here)
+        self.put_names(here)
         commands = [b.text for b in self.blocks if b.user == self.person]
         expect(len(commands) == 1, f"{self.section}: who runs it how")
         return self.run(["sh", "-eu", "-c", here(commands[0])])
+
+    def put_names(self, here):
+        """The files that say which names are wanted"""
+        for block in self.blocks:
+            if (block.file and "www.example.com" in block.text and
+                    "/policy.d/" not in block.file):
+                self.put(block, here)
 
     def refused(self, *names):
         """What it says when it is to issue for a name that it may not have"""

@@ -277,8 +277,12 @@ def test_the_configuration_is_read(p):
 def test_errors_are_printed_for_programs_that_drop_them(p):
     line = "acme-guardian: policy denied: identifier-not-allowed evil.net"
     order = p.order("p256", "evil.net")
-    for errors, times in (("queue", 0), ("stderr", 1)):
-        conf = p.config("errors.cnf", f"errors = {errors}")
+    shipped = (L.ROOT / "client-shim/openssl-stderr.cnf.in").read_text()
+    for errors, times, conf in (
+            ("queue", 0, p.config("queue.cnf", "errors = queue")),
+            ("stderr", 1, p.config("stderr.cnf", "errors = stderr")),
+            ("as it is installed", 1, p.lab.file(
+                "shipped.cnf", shipped.replace("@dir@", str(p.lab.dir))))):
         said = sign_refused(p, "policy denied", "p256", order, conf=conf)
         L.expect(sum(l.startswith(line) for l in said.splitlines()) == times,
                  f"{errors}: {said}")

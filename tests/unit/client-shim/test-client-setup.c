@@ -98,6 +98,23 @@ static void test_haproxy_in_its_chroot(void **state)
                            "haproxy/run/acme-guardian\n"));
 }
 
+/* HAProxy does not print what OpenSSL's error queue says. */
+static void test_the_configuration_of_openssl_that_is_installed(void **state)
+{
+    struct client_setup_wish wish = wish_of("haproxy", &p256, NULL);
+    struct client_setup p;
+    struct errmsg err;
+
+    (void)state;
+    wish.openssl_conf = NULL;
+    assert_int_equal(client_setup_plan(&wish, &p, &err), 0);
+    assert_non_null(strstr(p.steps[0].text, "/acme-guardian/"
+                                            "openssl-stderr.cnf\n"));
+    wish.client = "dehydrated";
+    assert_int_equal(client_setup_plan(&wish, &p, &err), 0);
+    assert_non_null(strstr(p.steps[0].text, "/acme-guardian/openssl.cnf"));
+}
+
 static void test_keys_that_a_client_cannot_use(void **state)
 {
     struct client_setup p;
@@ -130,6 +147,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_client_gets_what_it_reads),
         cmocka_unit_test(test_haproxy_in_its_chroot),
+        cmocka_unit_test(test_the_configuration_of_openssl_that_is_installed),
         cmocka_unit_test(test_keys_that_a_client_cannot_use),
         cmocka_unit_test(test_what_is_not_said_is_asked_for),
     };
