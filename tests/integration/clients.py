@@ -12,6 +12,8 @@ from clients_kinds import KINDS
 from clients_lab import EVIL, KEY_TYPES, ClientsWorld
 from lab import Lab, expect
 
+QUICK_TO_TELL = ("acme-tiny", "haproxy")
+
 
 def gets_a_certificate(client):
     r = client.issue(*client.names)
@@ -20,11 +22,13 @@ def gets_a_certificate(client):
 
 
 def is_told_what_policy_refuses(client):
-    told = client.refused(client.names[0], EVIL)
-    for words in client.tells:
-        expect(words in told, f"{words!r} in {told}")
+    client.refused(client.tells, client.names[0], EVIL)
     lines = client.signed(reason="identifier-not-allowed")
     expect(lines and EVIL in lines[-1]["identifiers"], f"audited: {lines}")
+
+
+def with_its_old_stub_is_told_what_to_do(client):
+    client.refused(("key changed", "guardianctl stub refresh"), *client.names)
 
 
 def renews_after_the_rotation(client):
@@ -55,6 +59,8 @@ class Run:
 
     def by_all(self, function, clients):
         """Side by side; those for whom it held."""
+        if not clients:
+            return []
         what = function.__name__.replace("_", " ")
         with concurrent.futures.ThreadPoolExecutor(len(clients)) as pool:
             held = pool.map(lambda c: self.case(f"{c.name} {what}", function, c),
@@ -73,6 +79,8 @@ def main():
         run.by_all(is_told_what_policy_refuses, clients)
         for account in KEY_TYPES:
             run.case(f"account {account} rotates", world.rotate, account)
+        run.by_all(with_its_old_stub_is_told_what_to_do,
+                   [c for c in clients if c.name in QUICK_TO_TELL])
         run.case("stubs are refreshed", world.refresh)
         run.by_all(renews_after_the_rotation, clients)
     print(f"{run.passed} passed, {run.failed} failed", flush=True)

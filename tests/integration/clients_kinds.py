@@ -210,14 +210,13 @@ defaults
         return self.command(f"show ssl cert {self.etc}/site.pem").partition(
             "Serial: ")[2].split()[0]
 
-    def refused(self, *names):
+    def refused(self, tells, *names):
         """It goes on without a signature, in vain, and tries for minutes."""
         self.start(*names)
         told = len(self.output())
         self.command(self.commands()[0])
         wait_for("a refusal in HAProxy's output", lambda: all(
-            w in self.output()[told:] for w in self.tells), 60)
-        return self.output()[told:]
+            w in self.output()[told:] for w in tells), 60)
 
     def issue(self, *names):
         renew, fetch = self.commands()

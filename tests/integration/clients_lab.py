@@ -240,11 +240,13 @@ class RealClient:
                     "/policy.d/" not in block.file):
                 self.put(block, here)
 
-    def refused(self, *names):
-        """What it says when it is to issue for a name that it may not have"""
+    def refused(self, tells, *names):
+        """It gets no certificate for @names, and says why"""
         r = self.issue(*names)
-        expect(r.returncode != 0, r.stdout + r.stderr)
-        return r.stdout + r.stderr
+        told = r.stdout + r.stderr
+        expect(r.returncode != 0, told)
+        for words in tells:
+            expect(words in told, f"{words!r} in {told}")
 
     # Files and commands.
 
