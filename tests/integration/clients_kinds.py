@@ -146,8 +146,7 @@ defaults
     def prepare(self):
         lab = self.lab
         self.process = None
-        self.http, self.https = free_port(), free_port()
-        self.world.web.ports[self.domain] = self.http
+        self.take_ports()
         self.etc, self.jail = lab.folder("haproxy"), lab.folder("haproxy/jail")
         lab.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                  "ec_paramgen_curve:P-256", "-nodes", "-days", "365", "-subj",
@@ -176,17 +175,30 @@ defaults
         """Anew: a configuration is read once, and the account key with it."""
         if self.process:
             self.lab.stop(self.process)
+        for _ in range(5):
+            self.take_ports()
+            if self.started(*names):
+                return
+            # Somebody else was given the port meanwhile.
+            expect("cannot bind socket" in self.output(), self.output())
+        expect(False, self.output())
+
+    def take_ports(self):
+        self.http, self.https = free_port(), free_port()
+        self.world.web.ports[self.domain] = self.http
+
+    def started(self, *names):
         self.put_names(self.replacements(*names))
         environment, (source, target) = self.unit()
         self.process = self.lab.start("haproxy", self.argv([
             "sh", "-c", 'mkdir -p "$2" && mount --bind "$1" "$2" && '
-            'mount -o remount,bind,ro "$2" && shift 2 && '
-            'exec "$@"', "sh", source, target, "haproxy", "-W", "-db", "-f",
+            'mount -o remount,bind,ro "$2" && shift 2 && exec "$@"', "sh",
+            source, target, "haproxy", "-W", "-db", "-f",
             self.etc / "haproxy.cfg"], uid=0), env=self.environment(
                 environment))
         wait_for("HAProxy", lambda: self.process.poll() is not None or (
-            port_open(self.http) and unix_open(self.home / "admin.sock")), 60)
-        expect(self.process.poll() is None, self.output())
+            port_open(self.http) and unix_open(self.home / "admin.sock")), 120)
+        return self.process.poll() is None
 
     def output(self):
         return self.lab.log("haproxy")
