@@ -28,7 +28,7 @@ EVIL = "www.evil.net"
 MODULE = BUILD / "client-shim/acme-guardian.so"
 QUICK = ("--settle", "1", "--cache-time", "1", "--order-drain", "60",
          "--grace", "0")
-KEY_TYPES = {"web": (), "web-rsa": ("--alg", "RS256")}
+KEY_TYPES = {"web": "", "web-rsa": "--alg RS256"}
 LETSENCRYPT = "acme-v02.api.letsencrypt.org/directory"
 
 
@@ -101,7 +101,7 @@ class ClientsWorld(World):
         self.trust = self.roots()
         self.modules = self.provider()
         for name, more in KEY_TYPES.items():
-            self.registered(name, self.pebble, *more)
+            self.make_account(name, more)
         self.full_coordinates()
 
     def roots(self):
@@ -137,9 +137,17 @@ class ClientsWorld(World):
         return self.lab.run(["sh", "-eu", "-c", commands], 0,
                             {"PATH": f"{path}:{os.environ['PATH']}"})
 
+    def make_account(self, name, more):
+        here = Replacements({
+            "create web": f"create {name} {more}", "--token hsm": "--token lab",
+            "--ca letsencrypt": f"--directory {self.directory_url}",
+            "register web": f"register {name} --ca-file {self.ca_file}"})
+        commands = shared("The account, the policy, the stub")
+        here.all_used(commands)
+        self.as_root(here(commands))
+
     def refresh(self):
-        """What the page says of the time after a rotation"""
-        return self.as_root(shared("What is the same for all")).stdout
+        self.as_root(shared("After a rotation"))
 
     def full_coordinates(self):
         """HAProxy leaves out an octet 0 that a coordinate begins with."""
