@@ -80,13 +80,20 @@ int ctl_move_parameters(struct ctl_conversation *v, json_t *p)
 bool ctl_move_refused(const struct ctl_conversation *v, const char *ask,
                       const json_t *rotation)
 {
-    bool asked =
-        strcmp(ask, "register") == 0 || strcmp(ask, "deactivate-old") == 0;
+    static const char *const all[][2] = {
+        { "register", "registration-refused" },
+        { "try-new-key", "account-not-ours" },
+        { "deactivate-old", "deactivation-refused" },
+    };
 
-    return asked && v->ca.answer->result == NET_RESULT_OK &&
-           !net_answer_good(v->ca.answer) &&
-           (is_text(rotation, "reason", "registration-refused") ||
-            is_text(rotation, "reason", "deactivation-refused"));
+    if (v->ca.answer->result != NET_RESULT_OK || net_answer_good(v->ca.answer))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        if (strcmp(all[i][0], ask) == 0 &&
+            is_text(rotation, "reason", all[i][1]))
+            return true;
+    }
+    return false;
 }
 
 /* ---- the command ---- */

@@ -95,7 +95,7 @@ static int ask_elsewhere(struct ctl_conversation *v, const char *url)
 }
 
 /* Its newNonce is its own where the two are of one origin, too. */
-static bool is_elsewhere(struct ctl_conversation *v, const char *url)
+bool ctl_prove_is_elsewhere(struct ctl_conversation *v, const char *url)
 {
     const char *directory = ctl_string(ctl_conversation_facts(v), "directory");
 
@@ -180,7 +180,7 @@ int ctl_prove_account(struct ctl_conversation *v, json_t **ret)
                         "%s: not registered, so there is nothing to prove "
                         "(account register)",
                         v->account);
-    q.elsewhere = is_elsewhere(v, q.account_url);
+    q.elsewhere = ctl_prove_is_elsewhere(v, q.account_url);
     r = ask(v, &q);
     return r ? r : keep_result(v, &q, ret);
 }

@@ -33,6 +33,10 @@ int prove_judge(const struct net_answer *a, const struct prove_question *q,
                 struct buf *ret_words) MUST_CHECK;
 #define PROVE_TEXT_MAX 400
 
+/* ctl_prove_is_elsewhere() - not of the directory's origin: then the system's
+ * roots count, and no --ca-file. */
+bool ctl_prove_is_elsewhere(struct ctl_conversation *v, const char *url);
+
 /* ctl_prove_account() - prove the conversation's account now, and let the
  * daemon keep what came of it. *ret is its answer; may be NULL.
  * CTL_EXIT_DONE: it is ours. */

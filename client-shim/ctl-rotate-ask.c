@@ -6,6 +6,7 @@
 #include "client-shim/ctl-commands.h"
 #include "client-shim/ctl-move.h"
 #include "client-shim/ctl-print.h"
+#include "client-shim/ctl-prove.h"
 
 /*
  * The daemon decides what is asked and what an answer means. Here is only what
@@ -22,6 +23,7 @@
 #define KEY_CHANGE "key-change"
 #define SPEND "spend-nonce"
 #define REGISTER "register"
+#define TRY_NEW "try-new-key"
 
 int ctl_rotate_nonce(struct ctl_conversation *v, bool *ret_got)
 {
@@ -109,6 +111,9 @@ static int send_once(struct ctl_conversation *v, const char *ask,
     if (!call.url)
         return ctl_fail(CTL_EXIT_UNAVAILABLE,
                         "the daemon's answer is no signed request");
+    /* Whose host says that an account is ours matters there as in a proof. */
+    call.system_roots =
+        strcmp(ask, TRY_NEW) == 0 && ctl_prove_is_elsewhere(v, call.url);
     r = ctl_ca_flat(jws, &body);
     if (r)
         return r;

@@ -46,11 +46,16 @@ static void numbers_deinit(struct numbers *all)
         BN_clear_free(all->items[i]);
 }
 
+static bool is_space(uint8_t c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 bool outside_jwk_looks_like(const struct secret *file)
 {
     size_t i = 0;
 
-    while (i < file->len && memchr(" \t\r\n", file->data[i], 4))
+    while (i < file->len && is_space(file->data[i]))
         i++;
     return i < file->len && file->data[i] == '{';
 }

@@ -51,7 +51,7 @@ static int look(struct withdraw *w)
     if (r)
         return r;
     w->n_left = w->n_unknown = 0;
-    for (size_t i = 0; i < w->n; i++) {
+    for (size_t i = 0; results && i < w->n; i++) {
         const struct dns_view *view;
         uint32_t ttl_s;
         enum revoke_presence p =
@@ -209,7 +209,7 @@ int withdraw_caa(struct withdraw *w)
         return r;
     if (!w->c->json && w->n > 0)
         (void)puts("\nCAA records, for the owners of the zones to change:");
-    for (size_t i = 0; r == 0 && i < w->n; i++)
+    for (size_t i = 0; r == 0 && results && i < w->n; i++)
         r = give_changes(w, a, &w->names[i], &results[i]);
     dns_results_free(results, w->n);
     return r ? ctl_fail_errno(r, w->account) : CTL_EXIT_DONE;

@@ -371,6 +371,24 @@ static void hear_register(struct hearing *h)
     again(h, AGAIN_MS);
 }
 
+/* An account that our key does not open is none of ours, whatever the CA said
+ * when it was registered. */
+static void hear_new_account(struct hearing *h)
+{
+    enum rotation_word word = word_of(h);
+
+    if (word == ROTATION_YES) {
+        h->out->run.new_key = word;
+        h->out->row.reason = NULL;
+        h->out->row.text = NULL;
+        return;
+    }
+    if (word == ROTATION_NO)
+        put_text(h, "account-not-ours",
+                 "the new account is not opened by the new key");
+    again(h, AGAIN_MS);
+}
+
 /* That it is deactivated already is what a lost answer leaves behind. */
 static void hear_deactivate(struct hearing *h)
 {
@@ -461,8 +479,10 @@ int rotation_hear(const struct store_rotation *x,
         return ROTATION_E_UNASKED;
     if (x->state == ROTATION_PLANNED)
         hear_planned(&h);
-    else if (x->state == ROTATION_KEY_GENERATED)
+    else if (ask == ROTATION_ASK_REGISTER)
         hear_register(&h);
+    else if (x->state == ROTATION_KEY_GENERATED)
+        hear_new_account(&h);
     else if (x->state == ROTATION_SWITCHING)
         hear_refused(&h);
     else if (x->state == ROTATION_UNRESOLVED)

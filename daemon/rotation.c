@@ -250,6 +250,17 @@ static enum rotation_ask question_unresolved(const struct store_rotation *x,
                                             : ROTATION_ASK_OLD_KEY;
 }
 
+/* Before a record of the new account is shown to anybody, it is proven: the URL
+ * that came with the registration could be somebody else's. */
+static enum rotation_ask question_move(const struct store_rotation *x,
+                                       const struct rotation_run *run)
+{
+    if (!x->new_url)
+        return ROTATION_ASK_REGISTER;
+    return run->new_key == ROTATION_YES ? ROTATION_ASK_NONE
+                                        : ROTATION_ASK_NEW_KEY;
+}
+
 static enum rotation_ask question(const struct store_rotation *x,
                                   const struct rotation_run *run, bool settled)
 {
@@ -264,9 +275,8 @@ static enum rotation_ask question(const struct store_rotation *x,
     if (x->state == ROTATION_PLANNED && x->kind == ROTATION_KIND_COMPROMISED &&
         run->old_key != ROTATION_YES)
         return ROTATION_ASK_OLD_KEY;
-    if (x->state == ROTATION_KEY_GENERATED && x->kind == ROTATION_KIND_MOVE &&
-        !x->new_url)
-        return ROTATION_ASK_REGISTER;
+    if (x->state == ROTATION_KEY_GENERATED && x->kind == ROTATION_KIND_MOVE)
+        return question_move(x, run);
     if (x->state != ROTATION_SWITCHING || x->kind == ROTATION_KIND_MOVE)
         return ROTATION_ASK_NONE;
     if (x->sent_s == 0)

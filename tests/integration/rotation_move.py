@@ -582,6 +582,31 @@ class Cases(RotationCases):
         expect(not answers, "and one was lost")
         self.moved(name, before)
 
+    def test_an_account_of_somebody_else_is_not_moved_to(self):
+        """A CA that says another's URL when it registers."""
+        w, ca = self.w, self.relay()
+        name, before = self.account(ca)
+        victim = self.client(ca)
+
+        def on_any(request):
+            if request.path != "/sign-me-up":
+                return None
+            answer = ca.forward(request)
+            answer.headers = [(k, v) for k, v in answer.headers
+                              if k.lower() != "location"] + [
+                                  ("Location", victim.url)]
+            return answer
+
+        ca.on_any = on_any
+        self.move(name, code=1, says="malformed")
+        row = w.rotation(name)
+        expect(row["state"] == "key-generated" and
+               row["reason"] == "account-not-ours", str(row))
+        ca.on_any = None
+        w.ctl("rotate", "abort", name, *w.ca, says="aborted")
+        a, _ = self.works(name)
+        expect(a["url"] == before["url"], "the old one goes on")
+
     def test_a_move_that_is_aborted_leaves_all_as_it_was(self):
         w = self.w
         name, before = self.account()
@@ -590,7 +615,8 @@ class Cases(RotationCases):
         client = Client(self.ca.directory_url, self.ca_file)
         row, _ = self.ask(name, "register", client, termsOfServiceAgreed=True,
                           contacts=[])
-        expect(row["newUrl"] and row["newUrl"] != before["url"], str(row))
+        expect(row["newUrl"] and row["newUrl"] != before["url"] and
+               row["ask"] == "try-new-key", str(row))
         w.ctl("rotate", "abort", name, *w.ca, says="aborted")
         a, on_token = self.works(name)
         expect(a["url"] == before["url"] and
@@ -647,6 +673,7 @@ class Cases(RotationCases):
         helper = Client(self.ca.directory_url, self.ca_file)
         self.ask(name, "register", helper, termsOfServiceAgreed=True,
                  contacts=[])
+        self.ask(name, "try-new-key", helper)
         row = self.until(name, "switched")
         while row["ask"] == "confirm-new-key":
             row, _ = self.ask(name, "confirm-new-key", helper)

@@ -647,6 +647,15 @@ static void test_a_move_registers_another_account(void **state)
     (void)hear(ROTATION_ASK_REGISTER, REGISTERED(other));
     assert_string_equal(f.row.new_url, other);
     assert_null(f.row.reason);
+    /* Whose it is, nobody believes before it was asked. */
+    assert_string_equal(asked(), "try-new-key");
+    (void)hear(ROTATION_ASK_NEW_KEY, ERROR(400, "malformed"));
+    assert_string_equal(f.row.reason, "account-not-ours");
+    assert_string_equal(asked(), "try-new-key");
+    (void)hear(ROTATION_ASK_NEW_KEY, STATUS(502));
+    assert_string_equal(asked(), "try-new-key");
+    (void)hear(ROTATION_ASK_NEW_KEY, OPENS);
+    assert_null(f.row.reason);
     assert_string_equal(asked(), "none");
 }
 
