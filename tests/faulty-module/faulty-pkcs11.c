@@ -4,7 +4,8 @@
  * A PKCS#11 module for tests that wraps a real one ($FAULTY_MODULE) and fails
  * on command (faulty-rules.h): hangs, crashes, lies about signatures, flags,
  * attributes and handles. It also notes every call ($FAULTY_TRACE), and that no
- * session is used by two threads at once ("OVERLAP" in the trace).
+ * session is used by two threads at once ("OVERLAP" in the trace). And it waits
+ * at gates, so that a test can end the process there (tests/tools/gate.h).
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -15,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../tools/gate.h"
 #include "faulty-rules.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -91,6 +93,18 @@ static void misbehave(const struct faulty_rule *r)
         _exit(0);
 }
 
+/* A gate ($FAULTY_GATE) is where something is changed or signed. */
+static void pass_gate(const char *name, const char *side)
+{
+    static const char *const gated[] = { "C_GenerateKeyPair", "C_Sign",
+                                         "C_DestroyObject" };
+
+    for (size_t i = 0; i < sizeof(gated) / sizeof(gated[0]); i++) {
+        if (strcmp(name, gated[i]) == 0)
+            (void)gate_pass("FAULTY_GATE", name, side);
+    }
+}
+
 static struct call begin(const char *name, CK_SESSION_HANDLE handle)
 {
     struct call c = { .name = name, .session = handle };
@@ -108,6 +122,7 @@ static struct call begin(const char *name, CK_SESSION_HANDLE handle)
     pthread_mutex_unlock(&lock);
     c.rule = faulty_rule_get(name, handle, label);
     misbehave(&c.rule);
+    pass_gate(name, "before");
     return c;
 }
 
@@ -121,6 +136,7 @@ static CK_RV end(const struct call *c, CK_RV rv)
 {
     struct session *s;
 
+    pass_gate(c->name, "after");
     if (c->rule.has_rv)
         rv = c->rule.rv;
     pthread_mutex_lock(&lock);

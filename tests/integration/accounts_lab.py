@@ -11,6 +11,8 @@ from lab import (DAEMON_UID, GUARDIANCTL, GUARDIAND, SOFTHSM, Failed, expect,
 
 
 class World:
+    module, environment = SOFTHSM, {}  # of the token; of the daemon
+
     def __init__(self, lab, more=()):
         """@more: lines of guardian.conf"""
         self.lab = lab
@@ -26,12 +28,24 @@ class World:
             f"LogDirectory={lab.dir}/log", f"ClientSocket={self.client}",
             f"AdminSocket={self.admin}", "AllowSwappableSecrets=yes",
             "RequestsPerMinute=1000000",
-            "[Token lab]", f"Module={SOFTHSM}", "Token=pkcs11:token=lab",
+            "[Token lab]", f"Module={self.module}", "Token=pkcs11:token=lab",
             f"Pin=file:{lab.dir}/softhsm/pin",
             f"Environment=SOFTHSM2_CONF={env['SOFTHSM2_CONF']}",
-            f"Directory={lab.dir}/token-state", *more]) + "\n")
-        self.daemon = lab.start("guardiand",
-                                [GUARDIAND, "--config", self.etc], DAEMON_UID)
+            f"Directory={lab.dir}/token-state", *self.token_lines(),
+            *more]) + "\n")
+        self.start_daemon()
+
+    def token_lines(self):
+        """More of the token's section."""
+        return []
+
+    def spawn_daemon(self):
+        self.daemon = self.lab.start(
+            "guardiand", [GUARDIAND, "--config", self.etc], DAEMON_UID,
+            self.environment)
+
+    def start_daemon(self):
+        self.spawn_daemon()
         wait_for("the daemon", lambda: unix_open(self.admin))
         wait_for("the tokens", lambda: self.run("token", "list").returncode == 0)
 

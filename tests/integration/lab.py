@@ -38,7 +38,9 @@ def for_all_users(build):
     for name in ("daemon/acme-guardiand", "pkcs11/acme-guardian-token",
                  "client-shim/guardianctl", "client-shim/acme-guardian.so",
                  "tests/tools/dns-drive",
-                 "tests/tools/find-scalar", "tests/tools/provider-drive"):
+                 "tests/tools/find-scalar", "tests/tools/provider-drive",
+                 "tests/tools/crash-gate.so",
+                 "tests/faulty-module/faulty-pkcs11.so"):
         if (build / name).exists():
             (stage / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(build / name, stage / name)

@@ -16,8 +16,8 @@ from accounts_lab import World
 from acme_client import Client, http_request, unb64
 from acme_relay import Relay
 from https_peer import Answer
-from lab import (DAEMON_UID, GUARDIANCTL, GUARDIAND, Failed, Lab, Varlink,
-                 descendants, expect, run_cases, unix_open, wait_for)
+from lab import (GUARDIANCTL, Failed, Lab, Varlink, descendants, expect,
+                 run_cases, wait_for)
 from pebble_lab import ISSUER, Pebble, TxtServer
 
 SIGNER = "org.acmeguardian.Signer."
@@ -95,13 +95,6 @@ class RotationWorld(World):
     def state(self, name="main"):
         row = self.rotation(name)
         return row and row["state"]
-
-    def start_daemon(self):
-        self.daemon = self.lab.start("guardiand",
-                                     [GUARDIAND, "--config", self.etc],
-                                     DAEMON_UID)
-        wait_for("the daemon", lambda: unix_open(self.admin))
-        wait_for("the tokens", lambda: self.run("token", "list").returncode == 0)
 
     def kill_daemon(self):
         """With its token helper, and nobody has a moment to clean up."""
