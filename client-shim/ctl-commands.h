@@ -51,6 +51,9 @@ const char *ctl_known_directory(const char *name_or_url);
 /* ctl-apply.c */
 extern const struct ctl_command ctl_apply_commands[];
 
+/* ctl-metrics.c */
+extern const struct ctl_command ctl_metrics_commands[];
+
 /* ctl-rotate.c */
 extern const struct ctl_command ctl_rotate_commands[];
 

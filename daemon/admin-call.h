@@ -12,7 +12,9 @@
 #define ADMIN_METHOD(fn)                                                       \
     void fn(struct varlink_call *call, const json_t *parameters, void *userdata)
 
-ADMIN_METHOD(admin_on_status); /* admin-status.c */
+ADMIN_METHOD(admin_on_status);  /* admin-status.c */
+ADMIN_METHOD(admin_on_metrics); /* admin-metrics.c */
+ADMIN_METHOD(admin_on_metrics_accounts);
 ADMIN_METHOD(admin_on_reload); /* admin-control.c */
 ADMIN_METHOD(admin_on_suspend);
 ADMIN_METHOD(admin_on_resume);
@@ -114,6 +116,12 @@ void admin_error_busy(struct varlink_call *call);
 
 /* admin_time() - RFC 3339; null for 0. */
 json_t *admin_time(int64_t s);
+
+/* admin_is_ready() - as Status says: tokens, policy and audit log work. */
+bool admin_is_ready(const struct guardian *g);
+
+/* Array of type Suspension. */
+json_t *admin_suspensions_json(const struct guardian *g);
 
 /* Type Account, Token, and a key's attributes as names. NULL: no memory. */
 json_t *admin_account_json(const struct account *a);

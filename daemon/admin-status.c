@@ -154,7 +154,7 @@ static json_t *collect_notes(const struct guardian *g)
     return notes;
 }
 
-static json_t *collect_suspensions(const struct guardian *g)
+json_t *admin_suspensions_json(const struct guardian *g)
 {
     json_t *list = json_array();
 
@@ -169,8 +169,7 @@ static json_t *collect_suspensions(const struct guardian *g)
     return list;
 }
 
-static json_t *collect_tokens(const struct guardian *g, bool *ret_separated,
-                              bool *ret_ok)
+static json_t *collect_tokens(const struct guardian *g, bool *ret_separated)
 {
     json_t *list = json_array();
 
@@ -179,8 +178,6 @@ static json_t *collect_tokens(const struct guardian *g, bool *ret_separated,
 
         if (token_spawned(t) || token_status(t)->unseparated)
             *ret_separated = false;
-        if (strcmp(token_state(t), "ok") != 0)
-            *ret_ok = false;
         (void)json_array_append_new(list, admin_token_json(t));
     }
     return list;
@@ -193,24 +190,29 @@ static const char *audit_state_text(const struct guardian *g)
     return audit_state(g->audit) ? strerror(audit_state(g->audit)) : "ok";
 }
 
+bool admin_is_ready(const struct guardian *g)
+{
+    for (size_t i = 0; i < g->n_tokens; i++) {
+        if (strcmp(token_state(g->tokens[i]), "ok") != 0)
+            return false;
+    }
+    return !g->policy_error.text[0] && g->audit && audit_state(g->audit) == 0;
+}
+
 ADMIN_METHOD(admin_on_status)
 {
     struct guardian *g = userdata;
     bool separated = true;
-    bool tokens_ok = true;
     json_t *tokens;
     uint8_t hash[32], mac[32];
     char hex[65];
-    bool ready;
 
     if (!params_take(call, parameters, NULL, 0))
         return;
     admin_note(g, call, &(struct admin_subject){ 0 });
-    tokens = collect_tokens(g, &separated, &tokens_ok);
+    tokens = collect_tokens(g, &separated);
     policy_set_hash(g->policy, hash);
     sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash));
-    ready = tokens_ok && !g->policy_error.text[0] && g->audit &&
-            audit_state(g->audit) == 0;
     varlink_reply_json(
         call,
         json_pack(
@@ -218,8 +220,8 @@ ADMIN_METHOD(admin_on_status)
             "s:o,s:o}",
             "version", GUARDIAN_VERSION, "instance", store_instance(g->store),
             "since", admin_time(g->since_s), "separation",
-            separated ? "separated" : "unseparated", "ready", (int)ready,
-            "policyHash", hex, "policyRuleSets",
+            separated ? "separated" : "unseparated", "ready",
+            (int)admin_is_ready(g), "policyHash", hex, "policyRuleSets",
             (json_int_t)policy_set_n_rulesets(g->policy), "policyNames",
             (json_int_t)policy_set_n_names(g->policy), "policyLoaded",
             g->policy_loaded_s ? admin_time(g->policy_loaded_s)
@@ -230,7 +232,7 @@ ADMIN_METHOD(admin_on_status)
             (json_int_t)varlink_server_connections(g->varlink) +
                 (json_int_t)lacme_connections(g->lacme),
             "accounts", (json_int_t)g->accounts.n, "tokens", tokens,
-            "suspensions", collect_suspensions(g), "deniedNames",
+            "suspensions", admin_suspensions_json(g), "deniedNames",
             (json_int_t)g->denied.n, "warnings", collect_warnings(g), "notes",
             collect_notes(g)));
 }

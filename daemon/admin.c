@@ -261,6 +261,8 @@ static int admin_authorise(struct varlink_call *call,
 
 static const struct varlink_method methods[] = {
     { "Status", admin_on_status, ROLE_MONITOR },
+    { "Metrics", admin_on_metrics, ROLE_MONITOR },
+    { "MetricsAccounts", admin_on_metrics_accounts, ROLE_MONITOR },
     { "Reload", admin_on_reload, ROLE_OPS },
     { "TokenList", admin_on_token_list, ROLE_MONITOR },
     { "TokenCheck", admin_on_token_check, ROLE_OPS },

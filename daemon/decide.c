@@ -246,7 +246,10 @@ static void decide_answer(struct decision *d, struct decide_outcome *o)
 {
     const struct account *a = d->in.account;
 
-    o->operation = acme_op_name(d->request ? d->request->op : ACME_OP_UNSET);
+    enum acme_op op = d->request ? d->request->op : ACME_OP_UNSET;
+
+    metrics_count(&d->guardian->metrics, op, o->reason, d->since_us);
+    o->operation = acme_op_name(op);
     o->identifier = d->identifier;
     o->rule = d->rule.len ? buf_str(&d->rule) : NULL;
     o->state = account_state(a);
@@ -485,6 +488,7 @@ void decide_sign(struct guardian *g, const struct decide_input *in,
         .fn = fn,
         .userdata = userdata,
         .retry_after_ms = 1000,
+        .since_us = metrics_now_us(),
     };
     memcpy(d->came, in->account->row.acme.thumbprint, sizeof(d->came));
     decide_run(d);

@@ -50,7 +50,7 @@ int decision_write(struct decision *d, struct refusal *ret_refusal)
     return 0;
 }
 
-static const char *decision_verdict(enum reason reason)
+const char *decision_verdict(enum reason reason)
 {
     switch (reason_kind(reason)) {
     case REASON_KIND_MALFORMED:

@@ -20,6 +20,7 @@ struct decision {
     char came[JWK_THP_TEXT_LEN + 1], asked[JWK_THP_TEXT_LEN + 1];
     struct buf head, payload; /* while it is held: the base64url parts */
     uint64_t wait_until_ms;   /* and how long at most */
+    uint64_t since_us;        /* when it came, of metrics_now_us() */
     bool in_flight;           /* counted in its account */
     bool new_order;           /* there, too, while in flight */
     uint8_t input_sha256[32];
@@ -31,6 +32,9 @@ struct decision {
 /* decision_write() - the audit line that must exist before the signature.
  * Return: 0; REFUSED (audit-unavailable). */
 int decision_write(struct decision *d, struct refusal *ret_refusal) MUST_CHECK;
+
+/* decision_verdict() - "allowed", "denied", "malformed", "refused". */
+const char *decision_verdict(enum reason reason);
 
 /* decision_write_refusal() - audit line and journal entry of a refusal. */
 void decision_write_refusal(struct decision *d, const struct refusal *refusal);

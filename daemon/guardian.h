@@ -10,6 +10,7 @@
 #include "daemon/grant-limit.h"
 #include "daemon/host.h"
 #include "daemon/log-limit.h"
+#include "daemon/metrics.h"
 #include "daemon/names.h"
 #include "daemon/roles.h"
 #include "daemon/store.h"
@@ -71,6 +72,7 @@ struct guardian {
     sd_event_source *stop_timer;
     bool stopping;
     struct log_limit log_granted, log_denied;
+    struct metrics metrics;
     uint64_t n_no_rule; /* requests of callers that no rule set matches */
 };
 

@@ -259,3 +259,32 @@ int store_record_has(struct store *s, const char *account, const char *domain,
     *ret_wildcard = found.wildcard;
     return 0;
 }
+
+int store_record_sums(struct store *s, const char *account, int64_t now_s,
+                      struct store_record_sums *ret)
+{
+    CLEANUP_STMT sqlite3_stmt *stmt = NULL;
+    bool row = false;
+    int r;
+
+    /* persistUntil itself is still good; without one until_s is 0. */
+    r = sql_prepare(s->db,
+                    "SELECT count(*),"
+                    " count(*) FILTER (WHERE until_s > 0 AND until_s < ?2),"
+                    " coalesce(min(until_s) FILTER (WHERE until_s > 0"
+                    " AND until_s >= ?2), 0) FROM record WHERE account = ?1",
+                    &stmt);
+    if (r == 0)
+        r = sql_bind_text(stmt, 1, account);
+    if (r == 0)
+        r = sql_bind_i64(stmt, 2, now_s);
+    if (r == 0)
+        r = sql_step(stmt, &row);
+    if (r == 0 && row)
+        *ret = (struct store_record_sums){
+            .n = (size_t)sqlite3_column_int64(stmt, 0),
+            .n_expired = (size_t)sqlite3_column_int64(stmt, 1),
+            .next_s = sqlite3_column_int64(stmt, 2),
+        };
+    return r;
+}

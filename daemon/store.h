@@ -247,6 +247,15 @@ int store_record_remove(struct store *s, const char *account,
 int store_record_has(struct store *s, const char *account, const char *domain,
                      bool *ret, bool *ret_wildcard) MUST_CHECK;
 
+/* store_record_sums() - of an account's records, at @now_s. */
+struct store_record_sums {
+    size_t n, n_expired;
+    int64_t
+        next_s; /* the soonest persistUntil that is still to come; 0: none */
+};
+int store_record_sums(struct store *s, const char *account, int64_t now_s,
+                      struct store_record_sums *ret) MUST_CHECK;
+
 /*
  * store_record_each() - in the order of account, domain, issuer
  *

@@ -9,6 +9,8 @@ NONE, MONITOR, OPS, ADMIN = range(4)
 
 NEEDED = {
     "Status": MONITOR,
+    "Metrics": MONITOR,
+    "MetricsAccounts": MONITOR,
     "TokenList": MONITOR,
     "AccountList": MONITOR,
     "AccountShow": MONITOR,

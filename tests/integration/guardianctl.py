@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import re
+import shutil
 import socket
 import stat
 import sys
@@ -254,7 +255,7 @@ def test_completion_comes_from_the_same_table(w):
               '_guardianctl; echo "${COMPREPLY[*]}"')
     for line, want in [
             (("to",), "token"),
-            (("account", ""), "create deactivate directory issuers list prove "
+            (("account", ""), "adopt create deactivate directory issuers list prove "
              "register show update"),
             (("--json", "audit", "v"), "verify"),
             (("account", "create", "x", "--al"),
@@ -264,6 +265,31 @@ def test_completion_comes_from_the_same_table(w):
                        ROOT / "client-shim/guardianctl.bash", GUARDIANCTL,
                        *line])
         expect(r.stdout.strip() == want, f"{line}: {want}: {r.stdout}")
+
+
+def test_zsh_completes_from_it_too(w):
+    if not shutil.which("zsh"):
+        return
+    # zsh's own two functions only tell what they were given.
+    script = ('_describe() { print -rl -- ${(P)4} }; _files() { print files }; '
+              'file=$1; shift; words=("$@"); CURRENT=$#; source $file')
+    for line, want in [
+            (("",), ["reload:read the policy again, all or nothing",
+                     "account:...", "metrics:figures for Prometheus"]),
+            (("account", ""), ["show:everything about an account"]),
+            (("--json", "audit", "v"),
+             ["take-key:the first key, given out once\\: keep it elsewhere"]),
+            (("account", "create", "x", "--al"),
+             ["--allow-query:the CA's URLs may have a query",
+              "--help:show this and exit"]),
+            (("account", "create", "x", "--alg", ""), ["files"]),
+            (("bogus", ""), [])]:
+        r = w.lab.run(["zsh", "-fc", script, "zsh",
+                       ROOT / "client-shim/guardianctl.zsh", GUARDIANCTL,
+                       *line], ok=(0, 1))
+        said = r.stdout.splitlines()
+        expect(all(x in said for x in want) and bool(said) == bool(want) and
+               not r.stderr, f"{line}: {want}: {r.stdout}{r.stderr}")
 
 
 def test_no_daemon_is_69(w):

@@ -99,6 +99,19 @@ def test_the_timer_is_there_and_nobody_enabled_it(m):
     expect("acme-guardian-check.timer" in timers, timers)
 
 
+def test_figures_for_the_node_exporter(m):
+    path = "/var/lib/acme-guardian-metrics/acme-guardian.prom"
+    m.systemctl("start", "acme-guardian-metrics.service")
+    text = m.run(["cat", path]).stdout
+    expect("acme_guardian_ready 1\n" in text and
+           'account_state{account="lab",state="valid"} 1' in text, text)
+    said = m.run(["stat", "-c", "%U %a", path]).stdout
+    expect(said == "acme-guardian-monitor 644\n", said)
+    state = m.systemctl("is-enabled", "acme-guardian-metrics.timer",
+                        check=False)
+    expect(state.stdout == "disabled\n", str(state))
+
+
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
     scenario("check", [
@@ -108,4 +121,5 @@ if __name__ == "__main__":
         test_what_the_audit_alone_finds_fails_it,
         test_what_nobody_tells_fails_it,
         test_the_timer_is_there_and_nobody_enabled_it,
+        test_figures_for_the_node_exporter,
     ])

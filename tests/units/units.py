@@ -19,13 +19,16 @@ import tempfile
 DAEMON_AT_MOST = 0.9
 TOKEN_AT_MOST = 0.9
 CHECK_AT_MOST = 1.5
+METRICS_AT_MOST = 0.9
 
 DAEMON = "acme-guardian.service"
 TOKEN = "acme-guardian-token@hsm.service"
 CHECK = "acme-guardian-check.service"
+METRICS = "acme-guardian-metrics.service"
 ROTATE = "acme-guardian-rotate.service"
 UNITS = (DAEMON, TOKEN, CHECK, "acme-guardian-check.timer",
          ROTATE, "acme-guardian-rotate.timer",
+         METRICS, "acme-guardian-metrics.timer",
          "acme-guardian-client.socket",
          "acme-guardian-client@web.socket", "acme-guardian-admin.socket",
          "acme-guardian-lacme@le.socket", "acme-guardian-token@hsm.socket")
@@ -176,6 +179,12 @@ def test_what_needs_a_person_fails_the_rotation(root):
     expect(re.search("^ExecStart=.*rotate start --due$", text, re.M), text)
 
 
+def test_the_metrics_sandbox(root):
+    figure, open_points = root.exposure(METRICS)
+    print(f"# {METRICS}: {figure} ({', '.join(open_points)})")
+    expect(figure <= METRICS_AT_MOST, f"more than {METRICS_AT_MOST}")
+
+
 def test_findings_fail_the_check(root):
     """No exit status but 0 is success, so that OnFailure= works."""
     text = (root.units / CHECK).read_text(encoding="utf-8")
@@ -217,8 +226,8 @@ def test_users_and_groups(root):
                if not line.startswith("Creating ")]
     expect(code == 0 and not strange, f"systemd-sysusers: {said}")
     for file, names in (
-            ("passwd", ["acme-guardian", "acme-guardian-ops",
-                        "acme-guardian-token"]),
+            ("passwd", ["acme-guardian", "acme-guardian-monitor",
+                        "acme-guardian-ops", "acme-guardian-token"]),
             ("group", ["acme-guardian", "acme-guardian-admin",
                        "acme-guardian-monitor", "acme-guardian-ops",
                        "acme-guardian-token"])):
@@ -251,6 +260,7 @@ TESTS = (
     test_the_check_s_sandbox,
     test_the_rotations_sandbox,
     test_what_needs_a_person_fails_the_rotation,
+    test_the_metrics_sandbox,
     test_findings_fail_the_check,
     test_a_threshold_can_be_missed,
     test_the_examples,

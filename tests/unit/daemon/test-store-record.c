@@ -92,6 +92,35 @@ static const struct store_record some[] = {
     { "a", "x.example", "ca.example", false, false, 0, 7 },
 };
 
+static void assert_sums(struct store *s, int64_t now_s, size_t n,
+                        size_t n_expired, int64_t next_s)
+{
+    struct store_record_sums sums = { 99, 99, 99 };
+
+    assert_int_equal(store_record_sums(s, "a", now_s, &sums), 0);
+    assert_int_equal(sums.n, n);
+    assert_int_equal(sums.n_expired, n_expired);
+    assert_int_equal(sums.next_s, next_s);
+}
+
+static void test_sums_tell_what_expires(void **state)
+{
+    static const struct store_record more[] = {
+        { "a", "z.example", "ca.example", false, false, 50, 7 },
+        { "b", "z.example", "ca.example", false, false, 10, 7 },
+    };
+    struct store *s = with_accounts(*state);
+
+    assert_sums(s, 1, 0, 0, 0);
+    add(s, some, ARRAY_LEN(some), (struct store_record_counts){ 4, 0, 0 });
+    assert_sums(s, 1, 3, 0, 99);
+    add(s, more, ARRAY_LEN(more), (struct store_record_counts){ 2, 0, 0 });
+    assert_sums(s, 1, 4, 0, 50);
+    assert_sums(s, 50, 4, 0, 50); /* itself is still good */
+    assert_sums(s, 51, 4, 1, 99);
+    assert_sums(s, 100, 4, 2, 0);
+}
+
 static void test_records_are_kept_in_order(void **state)
 {
     struct store *s = with_accounts(*state);
@@ -254,6 +283,7 @@ static void test_denied_names_survive_until_allowed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        IN_DIR(test_sums_tell_what_expires),
         IN_DIR(test_records_are_kept_in_order),
         IN_DIR(test_pages_leave_out_and_repeat_nothing),
         IN_DIR(test_the_same_again_changes_only_what_differs),
