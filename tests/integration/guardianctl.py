@@ -255,8 +255,8 @@ def test_completion_comes_from_the_same_table(w):
               '_guardianctl; echo "${COMPREPLY[*]}"')
     for line, want in [
             (("to",), "token"),
-            (("account", ""), "adopt create deactivate directory issuers list prove "
-             "register show update"),
+            (("account", ""), "adopt create deactivate directory issuers list "
+             "move prove register show update"),
             (("--json", "audit", "v"), "verify"),
             (("account", "create", "x", "--al"),
              "--alg --allow-query --allow-http-loopback"),
