@@ -78,6 +78,12 @@ static bool is_outside(const json_t *rotation)
             !is_text(rotation, "state", "cleaned"));
 }
 
+static bool is_unresolved(const json_t *account)
+{
+    return is_text(account, "status", "needs-resolve") &&
+           json_is_string(json_object_get(account, "url"));
+}
+
 static bool is_due(const json_t *account)
 {
     return ctl_true(json_object_get(account, "schedule"), "now") &&
@@ -100,7 +106,9 @@ static int judge(const json_t *rotation)
 
 static int go_on(struct ctl_conversation *v, bool start, json_t **rotation)
 {
+    bool is_there = true;
     int r = CTL_EXIT_DONE;
+    int e;
 
     v->drain_max_s = DRAIN_MAX_S;
     if (start)
@@ -112,9 +120,15 @@ static int go_on(struct ctl_conversation *v, bool start, json_t **rotation)
             &v->daemon, "RotationStart",
             json_pack("{s:s, s:b}", "account", v->account, "scheduled", 1),
             NULL);
+    if (r == 0 && ctl_rotate_is_unresolved(v))
+        r = ctl_rotate_resolve(v, &is_there);
+    if (r || !is_there)
+        return r;
+    r = ctl_rotate_go_on(v, rotation);
     if (r == 0)
-        r = ctl_rotate_go_on(v, rotation);
-    return r ? r : judge(*rotation);
+        r = judge(*rotation);
+    e = r == 0 || r == CTL_EXIT_NO ? ctl_rotate_settle(v) : CTL_EXIT_DONE;
+    return e ? e : r;
 }
 
 /* Each account has a child of its own, with the roots of its CA. */
@@ -152,8 +166,10 @@ static void try_account(struct due *d, const json_t *account)
                      name, ctl_string(rotation, "state"));
     else if (under_way && is_text(rotation, "state", "account-lost"))
         r = judge(rotation);
-    else if (under_way || (name && is_due(account)))
-        r = carry_on(d, name, !under_way);
+    else if (under_way || (name && is_unresolved(account)))
+        r = carry_on(d, name, false);
+    else if (name && is_due(account))
+        r = carry_on(d, name, true);
     if (d->code == CTL_EXIT_DONE)
         d->code = r;
 }

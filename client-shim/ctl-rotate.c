@@ -233,6 +233,24 @@ int ctl_rotate_resume(struct ctl_conversation *v)
     return r ? r : finish(v->context, rotation);
 }
 
+/* Which key is the account's comes first. */
+static int resolve_and_resume(struct ctl_conversation *v)
+{
+    bool is_there = true;
+    int r = CTL_EXIT_DONE;
+    int e;
+
+    if (ctl_rotate_is_unresolved(v))
+        r = ctl_rotate_resolve(v, &is_there);
+    if (r || !is_there)
+        return r;
+    r = ctl_rotate_resume(v);
+    if (r && r != CTL_EXIT_NO)
+        return r;
+    e = ctl_rotate_settle(v);
+    return e ? e : r;
+}
+
 /* ---- commands ---- */
 
 /* Nothing else is decided when it is run: the files do. */
@@ -303,7 +321,7 @@ static int run_resume(struct ctl_context *c)
     v.now = ctl_args_has(c, "--now");
     if (r == 0)
         r = ctl_rotate_find_key(&v, &key);
-    return r ? r : ctl_rotate_resume(&v);
+    return r ? r : resolve_and_resume(&v);
 }
 
 /* The new key is destroyed only when the CA has taken the old one. */

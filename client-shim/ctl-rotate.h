@@ -44,6 +44,15 @@ int ctl_rotate_add_kind(const struct ctl_conversation *v, json_t *p) MUST_CHECK;
 int ctl_rotate_find_key(struct ctl_conversation *v,
                         struct outside_key **ret) MUST_CHECK;
 
+/* An account that needs to be resolved (ctl-rotate-resolve.c). */
+bool ctl_rotate_is_unresolved(const struct ctl_conversation *v);
+/* ctl_rotate_resolve() - *ret_rotation: there is one to go on with; else the CA
+ * has said that the key is the account's. */
+int ctl_rotate_resolve(struct ctl_conversation *v,
+                       bool *ret_rotation) MUST_CHECK;
+/* ctl_rotate_settle() - after a rotation: if only the CA has to be asked. */
+int ctl_rotate_settle(struct ctl_conversation *v) MUST_CHECK;
+
 /* ctl_rotate_due() - rotate start --due: what is under way goes on, and what is
  * due by its schedule begins. */
 int ctl_rotate_due(const struct ctl_context *c) MUST_CHECK;

@@ -200,6 +200,9 @@ const char *account_why_unresolved(const struct account *a)
     if (a->row.must_ask && a->row.status == ACCOUNT_VALID)
         return "the registry was restored or copied: the CA has to say "
                "whether its key is still the account's (rotate resume)";
+    if (rotate_is_unsure(a) && rotate_gate(a) == ROTATE_CLOSED)
+        return "a rotation was under way when the daemon started: the CA has "
+               "to say whether its key is still the account's (rotate resume)";
     return NULL;
 }
 

@@ -23,6 +23,11 @@ struct account {
      */
     char *unresolved;
 
+    unsigned seen_generation; /* the highest of its keys on any token */
+    /* Of its keys on other tokens than its own: the highest, and where. */
+    unsigned elsewhere;
+    const struct token *elsewhere_token;
+
     struct rotation *rotation; /* the last one, or NULL (daemon/rotate.h) */
     struct hold hold;          /* requests that wait for it */
     struct open_orders orders;

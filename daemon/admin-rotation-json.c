@@ -109,7 +109,12 @@ json_t *admin_rotation_json(const struct account *a)
     if (rotate_is_carried(r))
         next.text = "signing is held; whoever asked the CA to switch is waited "
                     "for";
-    if (rotate_is_postponed(a))
+    if (rotate_is_unsure(a) && ask == ROTATION_ASK_OLD_KEY)
+        next = (struct rotation_next){
+            "ops", "the daemon was started anew: the CA is asked whether the "
+                   "old key is still the account's"
+        };
+    else if (rotate_is_postponed(a))
         next.text = "postponed: no quiet moment came in its window; it goes on "
                     "in the next one (rotate resume --now: at once)";
     if (x->state == ROTATION_DRAINING)

@@ -214,10 +214,81 @@ static bool is_due(const struct signing *s)
     return true;
 }
 
+/* Where the CA is asked which key it has: one that the token does not have, or
+ * has as another, is none of ours. */
+static bool is_missing(const struct signing *s, const struct token_answer *a)
+{
+    const struct store_rotation *x = &s->account->rotation->row;
+
+    if (x->state != ROTATION_UNRESOLVED &&
+        (x->state != ROTATION_PLANNED || x->kind != ROTATION_KIND_RESOLVE))
+        return false;
+    return token_answer_ok(a)
+               ? jws_verify(s->key, buf_bytes(&s->input), a->data) != 0
+               : a->r == 0 && a->result == TOKEN_S_NO_KEY;
+}
+
+static void hear_missing(struct signing *s)
+{
+    static const struct rotation_answer answer = { .no_key = true };
+    const struct rotation_clock now = { time(NULL), names_now_ms() };
+    struct account *a = s->account;
+    struct rotation *r = a->rotation;
+    struct rotation_step next;
+    int e = 0;
+
+    if (is_due(s) && rotation_hear(&r->row, &r->run, s->ask, &answer,
+                                   a->row.acme.account_url, &now, &next) == 0)
+        e = rotate_commit(s->guardian, a, &next.row, &next.run,
+                          varlink_call_peer(s->call));
+    if (e)
+        admin_rotation_error(s->call, e);
+    else
+        admin_error_state(s->call, rotation_state_name(r->row.state),
+                          "the token does not have that key");
+    signing_free(s);
+}
+
+/* The new key is gone before the CA was asked: of a registry from before an
+ * abort, say. There is nothing to switch to. */
+static bool is_gone(const struct signing *s, const struct token_answer *a)
+{
+    const struct store_rotation *x = &s->account->rotation->row;
+
+    return s->ask == ROTATION_ASK_KEY_CHANGE && !s->outer && a->r == 0 &&
+           a->result == TOKEN_S_NO_KEY && x->state == ROTATION_SWITCHING &&
+           x->sent_s == 0;
+}
+
+static void give_up(struct signing *s)
+{
+    struct store_rotation next = s->account->rotation->row;
+    int e;
+
+    next.state = ROTATION_ABORTING;
+    next.reason = params_borrow("new-key-gone");
+    next.text = params_borrow("the token does not have the new key any more");
+    e = rotate_commit(s->guardian, s->account, &next, NULL,
+                      varlink_call_peer(s->call));
+    if (e)
+        admin_rotation_error(s->call, e);
+    else
+        admin_error_state(s->call, rotation_state_name(next.state), next.text);
+    signing_free(s);
+}
+
 static void on_signed(const struct token_answer *a, void *userdata)
 {
     struct signing *s = userdata;
 
+    if (is_gone(s, a)) {
+        give_up(s);
+        return;
+    }
+    if (is_missing(s, a)) {
+        hear_missing(s);
+        return;
+    }
     if (!token_answer_ok(a)) {
         admin_error_token(s->call, a);
         signing_free(s);
@@ -448,7 +519,7 @@ ADMIN_METHOD(admin_on_rotation_sign)
     a = admin_rotation(g, call, name);
     if (!a)
         return;
-    if (a->unresolved)
+    if (rotate_is_blocked(a))
         admin_error_state(call, account_status_name(account_status(a)),
                           a->unresolved);
     else if (!own_nonce_ok(nonce))

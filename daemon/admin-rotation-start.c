@@ -93,9 +93,10 @@ static bool may_start(const struct guardian *g, struct varlink_call *call,
 
     if (is_in_the_way(a, x->kind))
         refuse_second(call, a);
-    else if (account_why_unresolved(a))
+    else if (account_why_unresolved(a) &&
+             !(move && a->rotation && rotation_is_lost(&a->rotation->row)))
         admin_error_state(call, state, account_why_unresolved(a));
-    else if (account_status(a) != ACCOUNT_VALID || !a->row.acme.account_url)
+    else if (a->row.status != ACCOUNT_VALID || !a->row.acme.account_url)
         admin_error_state(call, state,
                           "only a valid account has a key that "
                           "the CA can change");
@@ -309,14 +310,19 @@ int rotation_plan(struct guardian *g, struct account *a,
     CLEANUP_BUF struct buf jwk = { 0 };
     struct store_rotation x = *wishes;
     const struct token *token = guardian_token(g, x.new_token);
+    /* The label of a key that is there already is none for a new one. */
+    unsigned generation =
+        (a->row.other_generation > a->row.generation ? a->row.other_generation
+                                                     : a->row.generation) +
+        1;
     char who[24];
     int r = 0;
 
     (void)snprintf(who, sizeof(who), "uid %u", by->uid);
     if (!x.new_label && token) {
         r = label_format(token_settings(token)->key_prefix,
-                         store_instance(g->store), a->row.acme.name,
-                         a->row.generation + 1, &label);
+                         store_instance(g->store), a->row.acme.name, generation,
+                         &label);
         x.new_label = params_borrow(buf_str(&label));
     }
     if (r == 0)
@@ -333,7 +339,7 @@ int rotation_plan(struct guardian *g, struct account *a,
     x.old_url = a->row.acme.account_url;
     x.old_generation = a->row.generation;
     x.old_lost = a->rotation && rotation_is_lost(&a->rotation->row);
-    x.new_generation = a->row.generation + 1;
+    x.new_generation = generation;
     return rotate_commit(g, a, &x, NULL, by);
 }
 

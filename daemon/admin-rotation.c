@@ -205,10 +205,17 @@ static void step(struct guardian *g, struct varlink_call *call,
         admin_reply_rotation(call, a);
         return;
     }
+    if (rotate_is_unsure(a) && x->state != ROTATION_ABORTING &&
+        x->state != ROTATION_SWITCH_REFUSED) {
+        admin_reply_rotation(call, a);
+        return;
+    }
     switch (x->state) {
     case ROTATION_PLANNED:
         if (rotation_due(a, &wait) != ROTATION_ASK_NONE || wait > 0)
             admin_reply_rotation(call, a);
+        else if (x->kind == ROTATION_KIND_RESOLVE)
+            go(g, call, a, ROTATION_ABORTING); /* there is nothing to change */
         else if (x->new_jwk)
             go(g, call, a, ROTATION_KEY_GENERATED);
         else
@@ -291,7 +298,7 @@ ADMIN_METHOD(admin_on_rotation_step)
     a = admin_rotation(g, call, name);
     if (!a)
         return;
-    if (a->unresolved && !rotation_is_over(a->rotation->row.state))
+    if (rotate_is_blocked(a))
         admin_error_state(call, account_status_name(account_status(a)),
                           a->unresolved);
     else if (a->rotation->row.state != ROTATION_DRAINING ||

@@ -301,6 +301,7 @@ static const struct varlink_method methods[] = {
     { "RotationStatus", admin_on_rotation_status, ROLE_MONITOR },
     /* A rotation that was started is carried on by timers. */
     { "RotationStep", admin_on_rotation_step, ROLE_OPS },
+    { "RotationResolve", admin_on_rotation_resolve, ROLE_OPS },
     { "RotationSign", admin_on_rotation_sign, ROLE_OPS },
     { "RotationAnswer", admin_on_rotation_answer, ROLE_OPS },
     { "RotationAbort", admin_on_rotation_abort, ROLE_ADMIN },

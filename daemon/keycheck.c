@@ -99,6 +99,18 @@ static struct keycheck_row *keycheck_row(struct keycheck *k, const char *name)
     return NULL;
 }
 
+/* On a token that is not the account's, by the registry: it may have moved. */
+static void keycheck_elsewhere(struct keycheck *k, const char *name,
+                               unsigned generation)
+{
+    struct account *a = accounts_find(&k->g->accounts, name);
+
+    if (!a || generation <= a->elsewhere)
+        return;
+    a->elsewhere = generation;
+    a->elsewhere_token = k->token;
+}
+
 static void keycheck_key(struct keycheck *k, struct token_key *key)
 {
     char name[LABEL_ACCOUNT_MAX + 1];
@@ -113,8 +125,10 @@ static void keycheck_key(struct keycheck *k, struct token_key *key)
     if (k->fns.key)
         k->fns.key(key, k->fns.userdata);
     row = keycheck_row(k, name);
-    if (!row)
+    if (!row) {
+        keycheck_elsewhere(k, name, generation);
         return;
+    }
     if (generation > row->highest)
         row->highest = generation;
     if (strcmp(key->label, row->account->row.key_label) == 0)
@@ -125,8 +139,19 @@ static void keycheck_key(struct keycheck *k, struct token_key *key)
 /* The newest that the registry knows of. */
 static unsigned keycheck_newest(const struct account *a)
 {
-    return rotate_is_active(a) ? a->rotation->row.new_generation
-                               : a->row.generation;
+    unsigned newest = rotate_is_active(a) ? a->rotation->row.new_generation
+                                          : a->row.generation;
+
+    return newest > a->row.other_generation ? newest : a->row.other_generation;
+}
+
+/* The CA is being asked; what the token has is known. */
+static bool keycheck_is_resolving(const struct account *a)
+{
+    return rotate_is_active(a) &&
+           a->rotation->row.kind == ROTATION_KIND_RESOLVE &&
+           (a->rotation->row.state == ROTATION_UNRESOLVED ||
+            a->rotation->row.state == ROTATION_ACCOUNT_LOST);
 }
 
 /* The CA may have it. */
@@ -136,6 +161,21 @@ static bool keycheck_needs_next(const struct account *a)
            strcmp(a->rotation->row.new_token, a->row.token) == 0 &&
            (a->rotation->row.state == ROTATION_SWITCHING ||
             a->rotation->row.state == ROTATION_UNRESOLVED);
+}
+
+static const char *keycheck_other_token(const struct account *a, char *text,
+                                        size_t len)
+{
+    unsigned newest = keycheck_newest(a);
+
+    if (a->elsewhere <= newest)
+        return NULL;
+    (void)snprintf(text, len,
+                   "token %s has a key of generation %u, the registry knows %u "
+                   "on token %s",
+                   token_settings(a->elsewhere_token)->name, a->elsewhere,
+                   newest, a->row.token);
+    return text;
 }
 
 static const char *keycheck_verdict(const struct keycheck_row *row, char *text,
@@ -160,7 +200,7 @@ static const char *keycheck_verdict(const struct keycheck_row *row, char *text,
                        "knows %u",
                        a->token, row->highest, keycheck_newest(row->account));
     else
-        return NULL;
+        return keycheck_other_token(row->account, text, len);
     return text;
 }
 
@@ -170,8 +210,9 @@ static void keycheck_judge(struct keycheck *k, const struct keycheck_row *row)
     char text[512];
     int r;
 
-    account_set_unresolved(k->g, row->account,
-                           keycheck_verdict(row, text, sizeof(text)));
+    if (!keycheck_is_resolving(row->account))
+        account_set_unresolved(k->g, row->account,
+                               keycheck_verdict(row, text, sizeof(text)));
     if (!row->matches || (copy.key_attrs == row->attrs &&
                           copy.key_attrs_known == row->attrs_known))
         return;
@@ -196,6 +237,23 @@ static bool keycheck_is_torn(const struct keycheck *k)
     return token_changes(k->token) != k->changes;
 }
 
+static void keycheck_judge_others(struct keycheck *k)
+{
+    const struct accounts *as = &k->g->accounts;
+    char text[512];
+
+    for (size_t i = 0; i < as->n; i++) {
+        struct account *a = as->items[i];
+        const char *why = NULL;
+
+        if (a->elsewhere_token == k->token && account_has_key(a) &&
+            !a->unresolved && !keycheck_is_resolving(a))
+            why = keycheck_other_token(a, text, sizeof(text));
+        if (why)
+            account_set_unresolved(k->g, a, why);
+    }
+}
+
 static void keycheck_complete(struct keycheck *k)
 {
     static const struct token_answer torn = {
@@ -213,6 +271,8 @@ static void keycheck_complete(struct keycheck *k)
     }
     for (size_t i = 0; !keycheck_is_stale(k) && i < k->n_rows; i++)
         keycheck_judge(k, &k->rows[i]);
+    if (!keycheck_is_stale(k))
+        keycheck_judge_others(k);
     keycheck_finish(k,
                     &(struct token_answer){ .result = TOKEN_S_OK, .text = "" });
 }
@@ -332,6 +392,14 @@ static void keycheck_begin(struct keycheck *k)
         k->fns.again(k->fns.userdata);
     k->skip = 0;
     k->next_find = 0;
+    for (size_t i = 0; i < k->g->accounts.n; i++) {
+        struct account *a = k->g->accounts.items[i];
+
+        if (a->elsewhere_token != k->token)
+            continue;
+        a->elsewhere = 0;
+        a->elsewhere_token = NULL;
+    }
     k->changes = token_changes(k->token);
     if (keycheck_rows(k))
         keycheck_finish(k, &memory);

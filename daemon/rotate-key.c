@@ -359,6 +359,10 @@ void rotate_destroy(struct account *a, const struct peer *by, rotate_done_fn fn,
         keep(op, "the old key stays on the token");
         return;
     }
+    if (!old && x->kind == ROTATION_KIND_RESOLVE) {
+        keep(op, "the other key stays on the token: it is not the CA's");
+        return;
+    }
     if ((!old && x->new_foreign) || !is_ours(op, label)) {
         keep(op, old ? "the old key is not named by us and stays on the token"
                      : "the new key is not named by us and stays on the token");

@@ -22,10 +22,24 @@ bool rotate_is_active(const struct account *a)
     return a->rotation && !rotation_is_over(a->rotation->row.state);
 }
 
+bool rotate_is_blocked(const struct account *a)
+{
+    const struct store_rotation *x = a->rotation ? &a->rotation->row : NULL;
+
+    return a->unresolved && x && !rotation_is_over(x->state) &&
+           x->state != ROTATION_UNRESOLVED && !rotation_is_lost(x);
+}
+
 bool rotate_is_carried(const struct rotation *r)
 {
     return r->row.state == ROTATION_SWITCHING && r->row.sent_s &&
            !r->row.reason && courier_is_there(r->courier);
+}
+
+bool rotate_is_unsure(const struct account *a)
+{
+    return a->rotation && a->rotation->run.unsure &&
+           rotation_may_be_old(&a->rotation->row);
 }
 
 enum rotate_gate rotate_gate(const struct account *a)
@@ -36,6 +50,8 @@ enum rotate_gate rotate_gate(const struct account *a)
         return ROTATE_OPEN;
     if (rotation_is_lost(&r->row))
         return ROTATE_CLOSED;
+    if (rotate_is_unsure(a))
+        return r->waited ? ROTATE_CLOSED : ROTATE_HELD;
     switch (r->row.state) {
     case ROTATION_DRAINING:
         return r->orders_held ? ROTATE_ORDERS_HELD : ROTATE_OPEN;
@@ -68,6 +84,8 @@ const char *rotate_word(const struct account *a)
 
     if (gate != ROTATE_HELD && gate != ROTATE_CLOSED)
         return NULL;
+    if (rotate_is_unsure(a))
+        return account_status_name(ACCOUNT_NEEDS_RESOLVE);
     return rotation_state_name(rotation_is_lost(&a->rotation->row)
                                    ? ROTATION_ACCOUNT_LOST
                                    : a->rotation->row.state);
@@ -234,11 +252,13 @@ static void rotate_take(struct rotation *r, struct store_rotation *row,
 {
     enum rotate_gate gate;
     bool moved = r->row.state != row->state;
+    bool unsure = r->run.unsure;
 
     store_rotation_deinit(&r->row);
     r->row = *row;
     *row = (struct store_rotation){ 0 };
-    r->run = run ? *run : (struct rotation_run){ 0 };
+    r->run = run ? *run : (struct rotation_run){ .unsure = unsure };
+    r->run.unsure = r->run.unsure && rotation_may_be_old(&r->row);
     if (moved)
         r->quiet_ms = names_now_ms();
     if (r->row.state != ROTATION_DRAINING)
@@ -276,16 +296,58 @@ static void rotation_free(struct rotation *r)
 }
 DEFINE_CLEANUP(struct rotation *, rotation_free)
 
+/* The CA has said that the old key is still the account's. */
+static bool rotate_proves_old(const struct rotation *r,
+                              const struct store_rotation *row,
+                              const struct rotation_run *run)
+{
+    if (row->state == ROTATION_SWITCH_REFUSED)
+        return r->row.state != ROTATION_SWITCH_REFUSED;
+    return run && run->old_key == ROTATION_YES && rotation_may_be_old(row);
+}
+
+/* Now it is known which key is the account's. */
+static bool rotate_settles(const struct rotation *r,
+                           const struct store_rotation *row)
+{
+    return row->state != r->row.state &&
+           (row->state == ROTATION_SWITCHED ||
+            (row->state == ROTATION_SWITCH_REFUSED &&
+             row->kind == ROTATION_KIND_RESOLVE));
+}
+
 /* Registry and account; the row's keys are in @r. */
 static int rotate_store(struct guardian *g, const struct rotation *r,
-                        const struct store_rotation *row)
+                        const struct store_rotation *row,
+                        const struct rotation_run *run)
 {
-    struct store_account account;
+    struct store_account account = r->account->row; /* only copied from */
 
-    if (row->state != ROTATION_SWITCHED || r->row.state == ROTATION_SWITCHED)
+    if (row->state == ROTATION_SWITCHED && r->row.state != ROTATION_SWITCHED) {
+        rotate_new_row(r, row, &account);
+    } else if (account.must_ask && rotate_proves_old(r, row, run)) {
+        account.must_ask = false;
+    } else if (row->state == ROTATION_ABORTED && r->run.unsure) {
+        account.must_ask =
+            true; /* no new key was made, and the old is no good */
+    } else if (!rotate_settles(r, row)) {
         return store_rotation_put(g->store, row, NULL);
-    rotate_new_row(r, row, &account);
+    }
+    if (row->kind == ROTATION_KIND_RESOLVE &&
+        r->account->seen_generation > account.other_generation)
+        account.other_generation = r->account->seen_generation;
     return accounts_rotate(g, r->account, &account, row);
+}
+
+/* A key that was found on a token, in the place of whatever was under way. */
+static bool rotate_resolves(const struct rotation *r,
+                            const struct store_rotation *next)
+{
+    return next->kind == ROTATION_KIND_RESOLVE &&
+           (next->state == ROTATION_UNRESOLVED ||
+            next->state == ROTATION_ACCOUNT_LOST) &&
+           (!r || r->row.kind != ROTATION_KIND_RESOLVE ||
+            strcmp(r->row.new_label, next->new_label) != 0);
 }
 
 int rotate_commit(struct guardian *g, struct account *a,
@@ -295,11 +357,13 @@ int rotate_commit(struct guardian *g, struct account *a,
     CLEANUP(store_rotation_deinit) struct store_rotation row = { 0 };
     CLEANUP(rotation_free_p) struct rotation *fresh = NULL;
     struct rotation *r = a->rotation;
-    bool first = !rotate_is_active(a);
+    bool resolves = rotate_resolves(r, next);
+    bool first = resolves || !rotate_is_active(a);
+    bool settles;
     int e;
 
-    assert(first ? next->state == ROTATION_PLANNED
-                 : r && rotation_may_go(r->row.state, next->state));
+    assert(resolves || (first ? next->state == ROTATION_PLANNED
+                              : rotation_may_go(r->row.state, next->state)));
     if (!r) {
         r = fresh = rotation_new(g, a);
         if (!r)
@@ -318,12 +382,15 @@ int rotate_commit(struct guardian *g, struct account *a,
         row.confirmed_s != r->row.confirmed_s)
         e = rotate_audit(g, &row, by);
     if (e == 0)
-        e = rotate_store(g, r, &row);
+        e = rotate_store(g, r, &row, run);
     if (e)
         return e;
+    settles = rotate_settles(r, &row);
     if (fresh)
         a->rotation = TAKE_PTR(fresh);
     rotate_take(r, &row, run);
+    if (settles)
+        account_set_unresolved(g, a, NULL);
     rotate_log(r, by);
     return 0;
 }
@@ -394,7 +461,7 @@ static int rotate_on_time(sd_event_source *s, uint64_t usec, void *userdata)
     (void)usec;
     if (r->busy) {
         rotate_arm(r);
-    } else if (r->row.state == ROTATION_DRAINING) {
+    } else if (r->orders_held) {
         r->orders_held = false;
         r->quiet_ms = names_now_ms();
         hold_release(&r->account->hold, true);
@@ -402,6 +469,10 @@ static int rotate_on_time(sd_event_source *s, uint64_t usec, void *userdata)
         if (rotation_deactivates(&r->row, &r->run))
             return 0; /* somebody has to ask the CA for that first */
         rotate_destroy(r->account, NULL, rotate_on_destroyed, r);
+    } else if (rotate_is_unsure(r->account)) {
+        r->waited = true;
+        r->held_ms = 0;
+        hold_release(&r->account->hold, true);
     } else if (r->held_ms) {
         rotate_give_up(r);
     }
@@ -483,6 +554,7 @@ static int rotate_load_one(struct guardian *g, struct store_rotation *row)
     if (key_of(row->old_jwk, &r->old_key) || key_of(row->new_jwk, &r->new_key))
         return STORE_E_CORRUPT;
     a->rotation = r;
+    r->run.unsure = rotation_may_be_old(row);
     rotate_take(r, row, NULL);
     return rotate_take_up(TAKE_PTR(r));
 }

@@ -26,6 +26,7 @@ struct rotation {
     uint64_t quiet_ms; /* draining: since when a quiet moment is waited for */
     bool orders_held;  /* draining: new orders wait for it */
     bool busy;         /* the token is asked for this */
+    bool waited;       /* unsure: for as long as a request is held */
     struct courier *courier; /* switching: has the request; may be NULL */
 };
 
@@ -45,6 +46,13 @@ enum rotate_gate rotate_gate(const struct account *a);
 /* rotate_word() - the account's state while the gate is closed or held, for
  * AccountNotReady: "switching", "unresolved", ... NULL: the gate is open. */
 const char *rotate_word(const struct account *a);
+
+/* rotate_is_unsure() - nothing is signed until somebody has asked the CA. */
+bool rotate_is_unsure(const struct account *a);
+
+/* rotate_is_blocked() - token and registry do not agree, and that is not what
+ * the rotation is about. */
+bool rotate_is_blocked(const struct account *a);
 
 /* rotate_is_carried() - the CA's answer may still come from who has the
  * request. */

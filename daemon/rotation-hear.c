@@ -102,7 +102,7 @@ static void again(struct hearing *h, uint64_t after_ms)
 static enum rotation_word word_of_key(const struct rotation_answer *a,
                                       const char *thumbprint)
 {
-    if (is_definite(a))
+    if (is_definite(a) || a->no_key)
         return ROTATION_NO;
     if (a->http_status != 200 || !a->account_status ||
         strcmp(a->account_status, "valid") != 0)
@@ -117,7 +117,7 @@ static enum rotation_word word_of_key(const struct rotation_answer *a,
 static enum rotation_word word_of_find(const struct rotation_answer *a,
                                        const char *account_url)
 {
-    if (is_definite(a))
+    if (is_definite(a) || a->no_key)
         return ROTATION_NO;
     if (a->http_status != 200 && a->http_status != 201)
         return ROTATION_UNKNOWN;
@@ -127,7 +127,7 @@ static enum rotation_word word_of_find(const struct rotation_answer *a,
 
 static bool is_foreign(const struct hearing *h)
 {
-    return h->a->http_status < 400 &&
+    return !h->a->no_key && h->a->http_status < 400 &&
            word_of_find(h->a, h->account_url) == ROTATION_NO;
 }
 
@@ -339,6 +339,13 @@ static void hear_planned(struct hearing *h)
         again(h, AGAIN_MS);
         return;
     }
+    if (h->a->no_key) {
+        (void)snprintf(h->out->text, sizeof(h->out->text),
+                       "no token has a key of the account");
+        put_reason(h, "no-key");
+        go(h, ROTATION_ACCOUNT_LOST);
+        return;
+    }
     put_text(h, "old-key-refused", "the CA does not take our key");
     if (++run->n_refused < ROTATION_REFUSALS) {
         again(h, ROUND_MS);
@@ -407,6 +414,25 @@ static void hear_deactivate(struct hearing *h)
     again(h, AGAIN_MS);
 }
 
+/* ---- after a start ---- */
+
+/* An abort asks once more, and then for the new key. */
+static void hear_unsure(struct hearing *h)
+{
+    enum rotation_word word = word_of(h);
+
+    if (word == ROTATION_UNKNOWN) {
+        again(h, AGAIN_MS);
+    } else if (word == ROTATION_YES) {
+        h->out->run = (struct rotation_run){ .old_key = word };
+    } else {
+        put_text(h, "old-key-refused",
+                 "the CA does not take the old key: this registry may be an "
+                 "old copy");
+        h->out->row.state = ROTATION_ABORTING;
+    }
+}
+
 /* ---- aborting ---- */
 
 /* Whatever the registry says: it may be a copy from before a switch. */
@@ -418,6 +444,7 @@ static void hear_aborting(struct hearing *h)
         again(h, AGAIN_MS);
     } else if (word == ROTATION_YES) {
         h->out->run.old_key = word;
+        h->out->run.unsure = false;
     } else {
         put_text(h, "old-key-refused", "the CA does not take the old key");
         if (!h->out->row.request_nonce)
@@ -477,7 +504,9 @@ int rotation_hear(const struct store_rotation *x,
     due = rotation_question(x, run, false, UINT64_MAX, &wait_ms);
     if (ask == ROTATION_ASK_NONE || ask != due)
         return ROTATION_E_UNASKED;
-    if (x->state == ROTATION_PLANNED)
+    if (run->unsure && x->state != ROTATION_ABORTING && rotation_may_be_old(x))
+        hear_unsure(&h);
+    else if (x->state == ROTATION_PLANNED)
         hear_planned(&h);
     else if (ask == ROTATION_ASK_REGISTER)
         hear_register(&h);

@@ -43,6 +43,20 @@ uint64_t rotation_orders_held_ms(const struct store_rotation *x)
     return left_ms < ROTATION_ORDERS_MS ? left_ms : ROTATION_ORDERS_MS;
 }
 
+/* Of a move there is nothing to ask: it changes no key of the old account. What
+ * is adopted signs nothing anyway. */
+bool rotation_may_be_old(const struct store_rotation *x)
+{
+    static const unsigned before =
+        1U << ROTATION_PLANNED | 1U << ROTATION_KEY_GENERATED |
+        1U << ROTATION_RECORDS_PUBLISHED | 1U << ROTATION_RECORDS_VERIFIED |
+        1U << ROTATION_DRAINING | 1U << ROTATION_SWITCHING |
+        1U << ROTATION_SWITCH_REFUSED | 1U << ROTATION_ABORTING;
+
+    return x->kind != ROTATION_KIND_MOVE && x->kind != ROTATION_KIND_ADOPT &&
+           before & (1U << x->state);
+}
+
 bool rotation_is_over(enum rotation_state s)
 {
     return s == ROTATION_DONE || s == ROTATION_ABORTED;
@@ -261,6 +275,13 @@ static enum rotation_ask question_move(const struct store_rotation *x,
                                         : ROTATION_ASK_NEW_KEY;
 }
 
+/* Whether the account is ours at all. */
+static bool asks_first(const struct store_rotation *x)
+{
+    return x->kind == ROTATION_KIND_COMPROMISED ||
+           x->kind == ROTATION_KIND_RESOLVE;
+}
+
 static enum rotation_ask question(const struct store_rotation *x,
                                   const struct rotation_run *run, bool settled)
 {
@@ -268,11 +289,14 @@ static enum rotation_ask question(const struct store_rotation *x,
         return question_unresolved(x, run);
     if (x->state == ROTATION_SWITCHED && x->confirmed_s == 0)
         return ROTATION_ASK_CONFIRM;
+    if (run->unsure && x->state != ROTATION_SWITCH_REFUSED &&
+        x->state != ROTATION_ABORTING)
+        return ROTATION_ASK_OLD_KEY;
     /* A move asks the CA to change nothing of the old account. */
     if (x->state == ROTATION_ABORTING && x->new_jwk &&
         x->kind != ROTATION_KIND_MOVE && run->old_key != ROTATION_YES)
         return ROTATION_ASK_OLD_KEY;
-    if (x->state == ROTATION_PLANNED && x->kind == ROTATION_KIND_COMPROMISED &&
+    if (x->state == ROTATION_PLANNED && asks_first(x) &&
         run->old_key != ROTATION_YES)
         return ROTATION_ASK_OLD_KEY;
     if (x->state == ROTATION_KEY_GENERATED && x->kind == ROTATION_KIND_MOVE)

@@ -79,6 +79,9 @@ struct rotation_run {
     uint64_t not_before_ms; /* the next question */
     unsigned n_refused;     /* compromised: the old key, one after the other */
     bool deactivated;       /* move: the old account */
+    /* The registry may be a copy from before a switch, and nobody has asked the
+     * CA since the daemon's start. */
+    bool unsure;
 };
 
 /* A CA's answer, as guardianctl relays it. Strings may be NULL. */
@@ -89,11 +92,17 @@ struct rotation_answer {
     const char *location;
     const char *account_status; /* "valid" */
     const char *thumbprint;     /* of the key in the account object */
+    bool no_key; /* nobody was asked: the token does not have that key */
 };
 
 /* rotation_orders_held_ms() - how long new orders may wait in draining: they
  * wait on while the CA switches, and no longer than ROTATION_HOLD_MS in all. */
 uint64_t rotation_orders_held_ms(const struct store_rotation *x);
+
+/* rotation_may_be_old() - after such a state of a copy the CA may have
+ * switched: asked for at the start, since nobody can tell a copy from what was
+ * copied. */
+bool rotation_may_be_old(const struct store_rotation *x);
 
 /* rotation_is_over() - done or aborted: another one may begin. */
 bool rotation_is_over(enum rotation_state s);

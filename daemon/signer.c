@@ -319,7 +319,9 @@ static void on_key_authorization(struct varlink_call *call,
     k.account = find_account(k.guardian, call, name);
     if (!k.account)
         return;
-    if (rotate_gate(k.account) == ROTATE_HELD)
+    /* What is refused anyway does not wait. */
+    if (rotate_gate(k.account) == ROTATE_HELD &&
+        account_status(k.account) == ACCOUNT_VALID)
         hold_key_authorization(&k);
     else
         key_authorization(k.guardian, call, k.account, k.token);

@@ -33,6 +33,7 @@ NEEDED = {
     # A rotation that an admin started goes on.
     "RotationStep": OPS,
     "RotationSign": OPS,
+    "RotationResolve": OPS,
     "RotationAnswer": OPS,
     # Alone with "scheduled"; else admin.
     "RotationStart": OPS,

@@ -745,6 +745,75 @@ static void test_orders_are_held_within_the_longest_hold(void **state)
     }
 }
 
+/* The registry may be a copy from before a switch. */
+static void test_after_a_start_the_old_key_is_asked_first(void **state)
+{
+    static const enum rotation_state states[] = {
+        ROTATION_PLANNED,          ROTATION_KEY_GENERATED,
+        ROTATION_DRAINING,         ROTATION_RECORDS_PUBLISHED,
+        ROTATION_RECORDS_VERIFIED,
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+        (void)setup(state);
+        f.row.kind = ROTATION_KIND_PLANNED;
+        f.row.state = states[i];
+        assert_true(rotation_may_be_old(&f.row));
+        assert_string_not_equal(asked(), "try-old-key");
+        f.run.unsure = true;
+        assert_string_equal(asked(), "try-old-key");
+        (void)hear(ROTATION_ASK_OLD_KEY, STATUS(502));
+        assert_true(f.run.unsure);
+        assert_string_equal(asked(), "try-old-key");
+        assert_string_equal(hear(ROTATION_ASK_OLD_KEY, OPENS),
+                            rotation_state_name(states[i]));
+        assert_false(f.run.unsure);
+        f.run.unsure = true;
+        assert_string_equal(
+            hear(ROTATION_ASK_OLD_KEY, ERROR(401, "unauthorized")), "aborting");
+        assert_string_equal(f.row.reason, "old-key-refused");
+    }
+}
+
+static void test_what_cannot_be_old_is_not_asked_about(void **state)
+{
+    static const enum rotation_state states[] = {
+        ROTATION_SWITCHED, ROTATION_CLEANED,    ROTATION_DONE,
+        ROTATION_ABORTED,  ROTATION_UNRESOLVED, ROTATION_ACCOUNT_LOST,
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+        f.row.kind = ROTATION_KIND_PLANNED;
+        f.row.state = states[i];
+        assert_false(rotation_may_be_old(&f.row));
+    }
+    f.row.state = ROTATION_DRAINING;
+    f.row.kind = ROTATION_KIND_ADOPT;
+    assert_false(rotation_may_be_old(&f.row));
+    f.row.kind = ROTATION_KIND_MOVE;
+    assert_false(rotation_may_be_old(&f.row));
+}
+
+/* Then it is none that could open the account for us. */
+static void test_a_key_that_is_on_no_token_is_a_no(void **state)
+{
+    const struct rotation_answer no_key = { .no_key = true };
+
+    (void)state;
+    f.row.state = ROTATION_UNRESOLVED;
+    f.row.kind = ROTATION_KIND_RESOLVE;
+    f.row.spent = true;
+    for (int i = 0; i < 2; i++) {
+        (void)hear(ROTATION_ASK_FIND_NEW, no_key);
+        (void)hear(ROTATION_ASK_NEW_KEY, no_key);
+        assert_string_equal(f.row.reason ? f.row.reason : "", "");
+        (void)hear(ROTATION_ASK_OLD_KEY, no_key);
+        f.now.ms += ROTATION_CONSISTENT_MS;
+    }
+    assert_int_equal(f.row.state, ROTATION_ACCOUNT_LOST);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -782,6 +851,11 @@ int main(void)
         ROTATION_TEST(test_which_keys_are_outside),
         ROTATION_TEST(test_names),
         cmocka_unit_test(test_orders_are_held_within_the_longest_hold),
+        cmocka_unit_test_setup(test_after_a_start_the_old_key_is_asked_first,
+                               setup),
+        cmocka_unit_test_setup(test_what_cannot_be_old_is_not_asked_about,
+                               setup),
+        cmocka_unit_test_setup(test_a_key_that_is_on_no_token_is_a_no, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
