@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "pkcs11/fitness.h"
+#include "pkcs11/full-key.h"
 #include "pkcs11/signature.h"
 #include "pkcs11/wire.h"
 
@@ -159,9 +160,8 @@ static enum token_result do_generate(void *userdata, struct backend_error *err)
     struct request *q = userdata;
     enum token_result r;
 
-    r = q->a->service->ops->generate(q->a->session, q->head->label,
-                                     q->head->alg, q->head->rsa_bits, &q->key,
-                                     err);
+    r = full_key_generate(q->a->service->ops, q->a->session, q->head->label,
+                          q->head->alg, q->head->rsa_bits, &q->key, err);
     if (r != TOKEN_S_OK && err->cure != BACKEND_CURE_NONE)
         err->cure = BACKEND_CURE_RESTART;
     return r;
