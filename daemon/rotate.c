@@ -11,6 +11,7 @@
 #include "acme/json-strict.h"
 #include "base/log.h"
 #include "daemon/guardian.h"
+#include "daemon/keys-changed.h"
 #include "daemon/lacme.h"
 #include "daemon/message-ids.h"
 #include "daemon/params.h"
@@ -360,6 +361,7 @@ int rotate_commit(struct guardian *g, struct account *a,
     bool resolves = rotate_resolves(r, next);
     bool first = resolves || !rotate_is_active(a);
     bool settles;
+    bool switched;
     int e;
 
     assert(resolves || (first ? next->state == ROTATION_PLANNED
@@ -376,6 +378,8 @@ int rotate_commit(struct guardian *g, struct account *a,
         e = key_of(row.new_jwk, &r->new_key);
     if (e)
         return e < 0 ? e : -EINVAL;
+    switched = row.state == ROTATION_SWITCHED &&
+               (first || r->row.state != ROTATION_SWITCHED);
     if (first || r->row.state != row.state)
         row.since_s = time(NULL);
     if (first || r->row.state != row.state || row.sent_s != r->row.sent_s ||
@@ -392,6 +396,8 @@ int rotate_commit(struct guardian *g, struct account *a,
     if (settles)
         account_set_unresolved(g, a, NULL);
     rotate_log(r, by);
+    if (switched)
+        keys_changed_say(g->settings->state_dir);
     return 0;
 }
 

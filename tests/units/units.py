@@ -26,9 +26,11 @@ TOKEN = "acme-guardian-token@hsm.service"
 CHECK = "acme-guardian-check.service"
 METRICS = "acme-guardian-metrics.service"
 ROTATE = "acme-guardian-rotate.service"
+STUBS = "acme-guardian-stubs.service"
 UNITS = (DAEMON, TOKEN, CHECK, "acme-guardian-check.timer",
          ROTATE, "acme-guardian-rotate.timer",
          METRICS, "acme-guardian-metrics.timer",
+         STUBS, "acme-guardian-stubs.path",
          "acme-guardian-client.socket",
          "acme-guardian-client@web.socket", "acme-guardian-admin.socket",
          "acme-guardian-lacme@le.socket", "acme-guardian-token@hsm.socket")
