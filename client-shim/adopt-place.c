@@ -15,30 +15,80 @@
 
 #define ASIDE ".acme-guardian-old"
 
-/* ---- acme.sh: it registers again when its key file is another ---- */
+/* ---- what the client keeps of its account ---- */
 
-static int set_key_hash(struct adopt *a, struct bytes content)
+typedef int (*edit_fn)(const struct adopt *a, struct bytes before,
+                       struct bytes key_file, struct buf *ret);
+
+/* Changed where it is there, and is not so already. */
+static int edit_file(struct adopt *a, const char *path, edit_fn edit,
+                     struct bytes key_file)
 {
-    CLEANUP_BUF struct buf hash = { 0 };
     CLEANUP_BUF struct buf before = { 0 };
     CLEANUP_BUF struct buf now = { 0 };
     struct owner_stamp was = { 0 };
     struct errmsg err = { 0 };
-    int r;
+    int r = owner_files_read(a->files, path, CLIENT_STATE_FILE_MAX, &before,
+                             &was, &err);
 
-    if (!a->found.conf[0])
+    if (r == -ENOENT)
         return CTL_EXIT_DONE;
-    r = client_state_acme_sh_hash(content, &hash);
     if (r == 0)
-        r = owner_files_read(a->files, a->found.conf, CLIENT_STATE_FILE_MAX,
-                             &before, &was, &err);
-    if (r == 0)
-        r = client_state_shell_set(buf_bytes(&before), "", "CA_KEY_HASH",
-                                   buf_str(&hash), &now);
+        r = edit(a, buf_bytes(&before), key_file, &now);
     if (r == 0 && !bytes_eq(buf_bytes(&before), buf_bytes(&now)))
-        r = owner_files_replace(a->files, a->found.conf, buf_bytes(&now), &was,
-                                0600, &err);
-    return r ? ctl_fail_files(r, &err, a->found.conf) : CTL_EXIT_DONE;
+        r = owner_files_replace(a->files, path, buf_bytes(&now), &was, 0600,
+                                &err);
+    return r ? ctl_fail_files(r, &err, path) : CTL_EXIT_DONE;
+}
+
+static const char *account_url(const struct adopt *a)
+{
+    return ctl_string(ctl_conversation_facts(&a->talk), "url");
+}
+
+/* acme.sh registers again when its key's file is another. */
+static int edit_ca_conf(const struct adopt *a, struct bytes before,
+                        struct bytes key_file, struct buf *ret)
+{
+    CLEANUP_BUF struct buf hash = { 0 };
+    CLEANUP_BUF struct buf url = { 0 };
+    int r = client_state_acme_sh_hash(key_file, &hash);
+
+    if (r == 0)
+        r = client_state_shell_set(before, "", "ACCOUNT_URL", account_url(a),
+                                   &url);
+    return r ? r
+             : client_state_shell_set(buf_bytes(&url), "", "CA_KEY_HASH",
+                                      buf_str(&hash), ret);
+}
+
+static int edit_account_id(const struct adopt *a, struct bytes before,
+                           struct bytes key_file, struct buf *ret)
+{
+    CLEANUP_BUF struct buf url = { 0 };
+    int r = client_state_json(before, "url", &url, NULL);
+
+    (void)key_file;
+    if (r || strcmp(buf_str(&url), account_url(a)) != 0)
+        return buf_printf(ret, "{\"url\":\"%s\"}\n", account_url(a));
+    return buf_append(ret, before.data, before.len);
+}
+
+static int set_state(struct adopt *a, struct bytes key_file)
+{
+    const char *slash = strrchr(a->found.key, '/');
+    char path[OWNER_PATH_MAX + 1];
+
+    if (!account_url(a))
+        return ctl_fail(CTL_EXIT_UNAVAILABLE, "%s: the daemon names no URL",
+                        a->talk.account);
+    if (a->found.conf[0])
+        return edit_file(a, a->found.conf, edit_ca_conf, key_file);
+    if (a->kind != CLIENT_DEHYDRATED)
+        return CTL_EXIT_DONE;
+    (void)snprintf(path, sizeof(path), "%.*saccount_id.json",
+                   slash ? (int)(slash - a->found.key) + 1 : 0, a->found.key);
+    return edit_file(a, path, edit_account_id, key_file);
 }
 
 /* ---- a stub ---- */
@@ -87,7 +137,7 @@ static int place_stub(struct adopt *a)
                                 &a->found.stamp, STUB_FILE_MODE, &err);
     if (r)
         return ctl_fail_files(r, &err, a->path);
-    return set_key_hash(a, buf_bytes(&text));
+    return set_state(a, buf_bytes(&text));
 }
 
 /* ---- a client that stops ---- */

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "client-shim/adopt-find.h"
-#include "client-shim/ctl-conversation.h"
+#include "client-shim/ctl-account.h"
 #include "client-shim/outside-key.h"
 
 /*
@@ -31,6 +31,8 @@ struct adopt {
     struct adopt_found found;
     struct outside_key *key; /* NULL: there is none in the file any more */
     struct ctl_conversation talk;
+    struct ctl_registration registration; /* of --new-account */
+    json_t *contacts;
     char url[ACME_URL_MAX + 1]; /* of the account, as the CA says; or empty */
     json_t *rotation; /* of this account, so far; NULL: it is not here yet */
 };

@@ -19,7 +19,8 @@ void adopt_deinit(struct adopt *a)
     a->files = owner_files_free(a->files);
     ctl_conversation_deinit(&a->talk);
     json_decref(a->rotation);
-    a->rotation = NULL;
+    json_decref(a->contacts);
+    a->rotation = a->contacts = NULL;
 }
 
 static const char *option(const struct adopt *a, const char *name)
@@ -51,6 +52,26 @@ static int read_options(struct ctl_context *c, struct adopt *a)
     a->after = stub      ? ADOPT_AFTER_STUB
                : retired ? ADOPT_AFTER_RETIRE
                          : ADOPT_AFTER_NOTHING;
+    return CTL_EXIT_DONE;
+}
+
+/* Only with --new-account something is registered. */
+static int read_registration(struct adopt *a)
+{
+    static const char *const names[] = { "--contact", "--agree-terms",
+                                         "--eab-kid", "--eab-key" };
+
+    if (ctl_args_has(a->context, "--new-account")) {
+        a->contacts = json_array();
+        a->registration.contacts = a->contacts;
+        a->talk.registration = &a->registration;
+        return ctl_register_options_read(a->context, &a->registration);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (ctl_args_has(a->context, names[i]))
+            return ctl_fail(CTL_EXIT_USAGE, "%s goes with --new-account",
+                            names[i]);
+    }
     return CTL_EXIT_DONE;
 }
 
@@ -242,8 +263,10 @@ static int fetch_directory(struct adopt *a)
 
 static int check_key_change(const struct adopt *a)
 {
-    if (a->talk.directory->key_change[0] ||
-        ctl_args_has(a->context, "--new-account"))
+    if (ctl_args_has(a->context, "--new-account"))
+        return ctl_register_check_terms(a->context, a->talk.directory,
+                                        a->registration.agree_terms);
+    if (a->talk.directory->key_change[0])
         return CTL_EXIT_DONE;
     return ctl_fail(CTL_EXIT_NO,
                     "key-change-unsupported: %s names no keyChange: with "
@@ -377,11 +400,20 @@ static int report(const struct adopt *a)
     return CTL_EXIT_DONE;
 }
 
+/* The client's key is dead. An account that was moved from has a live one until
+ * it is deactivated, which wants that key. */
+static bool is_ours_alone(const struct adopt *a)
+{
+    return adopt_has_switched(a) &&
+           (is_member(a->rotation, "kind", "adopt") ||
+            !is_member(a->rotation, "state", "switched"));
+}
+
 static int finish(struct adopt *a)
 {
     int r;
 
-    if (!adopt_has_switched(a)) {
+    if (!is_ours_alone(a)) {
         if (a->context->json)
             ctl_print_json(json_pack("{s:s, s:O}", "account", a->talk.account,
                                      "rotation", a->rotation));
@@ -458,6 +490,8 @@ int ctl_adopt_run(struct ctl_context *c)
     int r = read_options(c, &a);
 
     if (r == 0)
+        r = read_registration(&a);
+    if (r == 0)
         r = open_all(&a);
     return r ? r : adopt(&a);
 }
@@ -489,6 +523,7 @@ const struct ctl_option ctl_adopt_options[] = {
       false },
     { "--allow-http-loopback", NULL, "plain http to a loopback address", 0,
       false, false },
+    CTL_REGISTRATION_OPTIONS,
     CTL_CA_OPTIONS,
     { 0 },
 };

@@ -7,6 +7,7 @@ takes, and the account's URL is the same."""
 
 import base64
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -367,6 +368,49 @@ class Cases(AdoptCases):
                    ca.directory_url, says="adopted")
         expect(self.clients.knows(key) is None, "now it has the new key")
 
+    def without_key_change(self):
+        ca = KeyChangeRelay(self.lab, self.pebble)
+
+        def directory(request):
+            if request.path != "/dir":
+                return None
+            answer = ca.forward(request)
+            value = answer.json()
+            del value["keyChange"]
+            answer.body = json.dumps(value).encode()
+            return answer
+
+        ca.on_any = directory
+        return ca
+
+    def test_a_ca_without_key_change(self):
+        ca = self.without_key_change()
+        f = self.clients.dehydrated()
+        f.url = f.url.replace(self.ca.origin, ca.origin)
+        account_id = f.key_file.parent / "account_id.json"
+        f.put(account_id.relative_to(f.home), json.dumps({"url": f.url}))
+        key, before = f.key(), f.key_file.read_bytes()
+        name = self.name()
+        more = ("--install-stub", "--directory", ca.directory_url)
+        self.adopt(name, "dehydrated", f.path, *more, code=1,
+                   says=["key-change-unsupported", "--new-account"])
+        self.adopt(name, "dehydrated", f.path, *more, "--new-account", code=1,
+                   says="--agree-terms")
+        self.adopt(name, "dehydrated", f.path, *more, "--agree-terms", code=64,
+                   says="--new-account")
+        expect(f.key_file.read_bytes() == before, "nothing yet")
+        more += ("--new-account", "--agree-terms")
+        self.adopt(name, "dehydrated", f.path, *more, says="adopted")
+        self.w.ctl("account", "prove", name, *self.w.ca)
+        a = self.w.account(name)
+        expect(a["status"] == "valid" and a["url"] != f.url, str(a))
+        expect(self.clients.refuses(key, f.url), "the old one is deactivated")
+        expect(STUB in f.key_file.read_text(), f.key_file.read_text())
+        expect(json.loads(account_id.read_text()) == {"url": a["url"]},
+               account_id.read_text())
+        self.owned(account_id, f)
+        self.adopt(name, "dehydrated", f.path, *more, says="adopted")
+
     # Stubs.
 
     def test_stubs_follow_the_key(self):
@@ -379,7 +423,10 @@ class Cases(AdoptCases):
         text = f.key_file.read_text()
         expect(second.read_text() == text, "one key, one stub")
         self.w.ctl("stub", "refresh", name, says="2 stubs are as they should")
+        said = self.lab.dir / "state/keys-changed"
+        before = said.stat().st_mtime_ns
         self.w.rotate(name)
+        expect(said.stat().st_mtime_ns > before, "the path unit is told")
         answer = self.w.json("stub", "refresh", name)
         expect(sorted(answer["written"]) == sorted(
             [str(f.key_file), str(second)]) and not answer["unchanged"],
