@@ -396,7 +396,7 @@ int rotate_commit(struct guardian *g, struct account *a,
     if (settles)
         account_set_unresolved(g, a, NULL);
     rotate_log(r, by);
-    if (switched)
+    if (switched || settles)
         keys_changed_say(g->settings->state_dir);
     return 0;
 }
