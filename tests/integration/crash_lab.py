@@ -9,18 +9,25 @@ ones are found again however long a run takes.
 """
 
 import contextlib
+import itertools
+import json
 import os
 import re
 import shutil
 import signal
 import socket
 import sqlite3
+import struct
+import sys
 import threading
 import time
 from dataclasses import dataclass
 
+from acme_client import key_bound
 from acme_relay import Relay
+from bind_lab import Bind, FakeDns
 from lab import BUILD, SOFTHSM, Failed, Lab, expect, unix_open, wait_for
+from pebble_lab import ISSUER, Pebble, TxtServer
 from rotation_lab import RotationWorld
 
 NAMED = re.compile(r"(?<=/my-account/).*")  # each account has another
@@ -63,10 +70,12 @@ class Gate:
         with self.lock:
             self.counts, self.points, self.moves = {}, [], []
             self.last_state = self.target = self.action = None
+            self.on_enter = None
             self.fired = self.noting = False
 
     def note(self, target=None, action=None):
-        """From now on, and at @target @action is called, once."""
+        """From now on, and at @target @action is called, once. on_enter is
+        (state, action): when that state is there for the first time."""
         self.open()
         with self.lock:
             self.last_state = self.state_of()[0]
@@ -84,10 +93,14 @@ class Gate:
             if raw != self.last_state:
                 self.moves.append((self.last_state, raw))
                 self.last_state = raw
-            action = self.action if point == self.target else None
-            if action:
+            actions = []
+            if self.on_enter and self.on_enter[0] == raw:
+                actions.append(self.on_enter[1])
+                self.on_enter = None
+            if point == self.target:
+                actions.append(self.action)
                 self.fired, self.target = True, None
-        if action:
+        for action in actions:
             action()
         return raw
 
@@ -111,7 +124,7 @@ class Gate:
 class GatedRelay(Relay):
     """A CA whose requests come by the gate. change(request, forward) may answer
     in its place; None leaves it to Pebble."""
-    change = None
+    change = prefix = None
     down_until = 0
 
     def __init__(self, lab, pebble, gate):
@@ -140,14 +153,50 @@ class GatedRelay(Relay):
             answer = self.forward(request)
         self.gate.come_by(what, "after")
         self._stop_here()
+        if self.prefix and request.path == "/dir":
+            value = answer.json()
+            value["meta"].update({"accountHashPrefix": self.prefix,
+                                  "issuerDomainNames": [ISSUER]})
+            answer.body = json.dumps(value).encode()
         return answer
+
+
+class GatedDns(FakeDns):
+    """What is asked of a name server; updates come by the gate."""
+
+    def __init__(self, bind, gate):
+        self.bind, self.gate = bind, gate
+        super().__init__(self.answer)
+
+    def answer(self, query, tcp):
+        update = (query[2] >> 3) & 15 == 5
+        if update:
+            self.gate.come_by("UPDATE", "before")
+        with contextlib.suppress(OSError):
+            answer = self.forward(query, tcp)
+            if update:
+                self.gate.come_by("UPDATE", "after")
+            return answer
+        return None
+
+    def forward(self, query, tcp):
+        kind = socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM
+        with socket.socket(socket.AF_INET, kind) as s:
+            s.settimeout(30)
+            s.connect((self.bind.host, self.bind.port))
+            if not tcp:
+                s.send(query)
+                return s.recv(65535)
+            s.sendall(struct.pack("!H", len(query)) + query)
+            f = s.makefile("rb")
+            return f.read(struct.unpack("!H", f.read(2))[0])
 
 
 class CrashWorld(RotationWorld):
     """A daemon, a token and a relay of their own; the CA is everybody's."""
     module = FAULTY
 
-    def __init__(self, lab, pebble):
+    def __init__(self, lab, common):
         lab.folder("gate")
         self.path = lab.dir / "gate/gate"
         self.gate = Gate(self.path, self.state_in_registry)
@@ -157,11 +206,14 @@ class CrashWorld(RotationWorld):
         self.process = None  # the guardianctl of the case
         self.wrong = []  # what was seen besides
         super().__init__(lab)
-        self.relay = GatedRelay(lab, pebble, self.gate)
-        self.registered("main", self.relay)
+        self.relay = GatedRelay(lab, common.pebble, self.gate)
+        self.prepare(common)
         # What is stored at the first time alone is stored.
         self.operate("rotate", "start", "main", *AT_ONCE, *self.ca)
         self.kept = set()  # old keys that were to stay
+
+    def prepare(self, _):
+        self.registered("main", self.relay)
 
     def token_lines(self):
         return [f"Environment=FAULTY_MODULE={SOFTHSM}",
@@ -274,8 +326,64 @@ class CrashWorld(RotationWorld):
         self.relay.close()
 
 
-def new_world(name, tls, pebble):
-    """With its Lab; @tls is the folder that all share."""
-    lab = Lab(name)
-    shutil.copytree(tls, lab.dir / "tls")
-    return CrashWorld(lab, pebble)
+class BoundWorld(CrashWorld):
+    """One whose records name the key, with a zone of its own."""
+    numbers = itertools.count()
+
+    def prepare(self, common):
+        number = next(self.numbers)
+        self.bind, zone = common.bind, common.zones[number]
+        self.dns = GatedDns(self.bind, self.gate)
+        self.domains = (f"d{n}.{zone}" for n in itertools.count())
+        file = self.lab.file("tsig", common.key + "\n", 0, 0o600)
+        self.lab.file(f"etc/zones.d/{zone}.zone", "\n".join([
+            "[Zone]", f"Name={zone}", f"Servers={self.bind.address}", "TTL=1",
+            "Publisher=rfc2136", f"Server={self.dns.address}",
+            "TsigName=persist", f"TsigKey=file:{file}"]) + "\n")
+        self.relay.prefix = self.relay.url("/account-hash/")
+        self.registered("main", self.relay)
+        self.ctl("account", "directory", "main", *self.ca)
+        self.ctl("account", "issuers", "main", ISSUER)
+        self.ctl("records", "add", "main", next(self.domains))
+        self.ctl("records", "publish", "--account", "main", *self.ca)
+
+    def agree(self, before, keeps=False):
+        super().agree(before, keeps)
+        a = self.must("AccountShow", name="main")["account"]
+        for r in self.must("RecordList", account="main")["records"]:
+            uri = key_bound(self.relay.prefix, r["domain"], a["thumbprint"],
+                            a["url"])
+            found = [t.replace('" "', "").strip('"') for t in
+                     self.bind.dig(f"_validation-persist.{r['domain']}")]
+            expect(found == [f"{ISSUER}; accounturi={uri}"],
+                   f"{r['domain']}: {found}, not {uri}")
+
+    def close(self):
+        super().close()
+        self.dns.close()
+
+
+class Common:
+    """What all worlds share: a CA, a name server, and certificates."""
+
+    def __init__(self, lab, n_zones):
+        self.tls = lab.tls()
+        self.pebble = Pebble(lab, TxtServer(lab).address)
+        self.bind = Bind(lab)
+        self.key = self.bind.key("persist")
+        self.zones = [f"w{n}.apps.example.com" for n in range(n_zones)]
+        for zone in self.zones:
+            self.bind.zone(zone, policy=["grant persist zonesub TXT;"],
+                           minimum=1)
+        self.bind.start()
+
+
+def new_world(kind, common):
+    """With a Lab of its own."""
+    lab = Lab("acme-guardian-crash")
+    try:
+        shutil.copytree(common.tls, lab.dir / "tls")
+        return kind(lab, common)
+    except Exception:
+        lab.__exit__(*sys.exc_info())
+        raise

@@ -9,7 +9,8 @@ Afterwards rotate resume must end in a state in which the daemon, the token and
 the CA agree, and nobody edits anything. An arrow in daemon/rotation.c that no
 run went along is a failure.
 
-Arguments: names of scenarios, or parts of points, instead of all.
+Arguments: the name of a scenario, or "all", and what the names of cases have in
+them, instead of everything.
 """
 
 import queue
@@ -18,13 +19,13 @@ import sys
 import threading
 import time
 
-from crash_lab import new_world
+from crash_lab import BoundWorld, Common, CrashWorld, new_world
 from crash_scenarios import SCENARIOS
 from lab import ROOT, Failed, Lab
-from pebble_lab import Pebble, TxtServer
 
 FAULTS = ("daemon", "helper", "guardianctl", "ca")
-WORLDS = 12
+WORLDS = {CrashWorld: 10, BoundWorld: 4}
+ZONES = 60
 
 
 def arrows():
@@ -49,30 +50,30 @@ def word(name):
 
 class Matrix:
     def __init__(self, lab):
-        self.lab, self.tls = lab, lab.tls()
-        dns = TxtServer(lab)
-        self.pebble = Pebble(lab, dns.address)
-        self.cases, self.results = queue.Queue(), []
+        self.common = Common(lab, ZONES)
+        self.cases = {kind: queue.Queue() for kind in WORLDS}
+        self.results = []
         self.moves, self.failed = set(), []
         self.lock = threading.Lock()
         self.recorded = {}
 
     # Worlds.
 
-    def worker(self, work):
+    def worker(self, kind, work):
         """@work(world) until it returns False; a world that failed is left to
         itself."""
         world = None
         try:
             while True:
-                world = world or new_world("acme-guardian-crash", self.tls,
-                                           self.pebble)
                 try:
+                    world = world or new_world(kind, self.common)
                     if not work(world):
                         return
                 except Exception as e:  # pylint: disable=broad-except
                     self.failed.append(str(e))
                     print(f"FAILED  {type(e).__name__}: {e}", flush=True)
+                    if not world:
+                        return
                     self.leave(world)
                     world = None
         finally:
@@ -85,8 +86,8 @@ class Matrix:
         world.lab.__exit__(None, None, None)
 
     def side_by_side(self, works):
-        threads = [threading.Thread(target=self.worker, args=(w,))
-                   for w in works]
+        """@works: (kind of world, work)"""
+        threads = [threading.Thread(target=self.worker, args=w) for w in works]
         for t in threads:
             t.start()
         for t in threads:
@@ -130,7 +131,8 @@ class Matrix:
                 for fault in FAULTS:
                     if all(a in f"{scenario.name} {fault} {point}"
                            for a in sys.argv[2:]):
-                        self.cases.put((scenario, point, fault))
+                        self.cases[scenario.world].put(
+                            (scenario, point, fault))
                         n += 1
         return len(seen), n
 
@@ -138,7 +140,7 @@ class Matrix:
 
     def run_cases(self, world):
         try:
-            scenario, point, fault = self.cases.get_nowait()
+            scenario, point, fault = self.cases[type(world)].get_nowait()
         except queue.Empty:
             return False
         what = f"{scenario.name}: {fault} ends {point}"
@@ -170,24 +172,25 @@ class Matrix:
 
 
 def chosen():
-    names = [s.name for s in SCENARIOS]
-    if len(sys.argv) < 2 or sys.argv[1] not in names:
-        return SCENARIOS
-    return [s for s in SCENARIOS if s.name == sys.argv[1]]
+    there = {state for arrow in arrows() for state in arrow}
+    able = [s for s in SCENARIOS if s.needs in there]
+    named = [s for s in able if s.name in sys.argv[1:2]]
+    return named or able, not named
 
 
 def main():
     begin = time.monotonic()
-    scenarios = chosen()
+    scenarios, all_of_them = chosen()
     with Lab("acme-guardian-matrix") as lab:
         m = Matrix(lab)
-        m.side_by_side([m.record(s) for s in scenarios])
-        missing = m.missing() if scenarios == SCENARIOS else []
+        m.side_by_side([(s.world, m.record(s)) for s in scenarios])
+        missing = m.missing() if all_of_them else []
         points, n = m.plan(scenarios)
         print(f"recorded after {time.monotonic() - begin:.0f} s: {points} "
               f"points in {len(scenarios)} runs, {len(m.moves)} transitions, "
               f"{n} cases", flush=True)
-        m.side_by_side([m.run_cases] * min(WORLDS, n))
+        m.side_by_side([(kind, m.run_cases) for kind, most in WORLDS.items()
+                        for _ in range(min(most, m.cases[kind].qsize()))])
     for took, what in sorted(m.results)[-5:]:
         print(f"        {took:.1f} s: {what}")
     for line in missing:

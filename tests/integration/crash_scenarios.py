@@ -8,7 +8,7 @@ meanwhile is no failure of it. calm(world) makes the CA a good one again.
 import contextlib
 import threading
 
-from crash_lab import AT_ONCE
+from crash_lab import AT_ONCE, BoundWorld, CrashWorld
 from https_peer import Answer
 from lab import Failed, wait_for
 from rotation_lab import KEY_CHANGE, Cut
@@ -29,6 +29,8 @@ def neither(w, request):
 
 class Scenario:
     name, ends, keeps = None, "done", False
+    world = CrashWorld
+    needs = "planned"  # a state
 
     def drive(self, w):
         """Returns what was said."""
@@ -45,7 +47,8 @@ class Scenario:
     def wants(self, point):
         """Where the CA is asked again and again, the first times count."""
         return point.state != "gone" and (
-            point.nth <= 3 or point.state != "unresolved")
+            point.nth <= 3 or point.state not in (
+                "unresolved", "records-published"))
 
     def again(self, point):
         """Is it to be tried although another scenario has had it?"""
@@ -236,8 +239,49 @@ class Stolen(Scenario):
         return said, w.operate("rotate", "resume", "main", *w.ca)
 
 
+class Bound(Plain):
+    """Records of the new key are published before, of the old removed after."""
+    name, world, needs = "bound", BoundWorld, "records-published"
+
+
+class BoundAbort(Abort):
+    world, needs = BoundWorld, "records-published"
+
+    def __init__(self, state):
+        super().__init__(state)
+        self.name = f"bound-{self.name}"
+
+    def run(self, w):
+        stop_in(w, self.state)
+        return w.operate("rotate", "abort", "main", *w.ca)
+
+
+class BoundAdds(Scenario):
+    """A record is added when those that were there are seen everywhere."""
+    world, needs = BoundWorld, "records-published"
+
+    def __init__(self, state):
+        self.state, self.name = state, f"bound-adds-in-{state}"
+
+    def run(self, w):
+        stop_in(w, self.state)
+        added = w.operate("records", "add", "main", next(w.domains))
+        return added, w.operate("rotate", "resume", "main", *w.ca)
+
+
+def stop_in(w, state):
+    """guardianctl ends when the rotation gets there."""
+    w.gate.on_enter = state, w.end_ctl
+    said = w.operate("rotate", "start", "main", *AT_ONCE, *w.ca)
+    if w.state() != state:
+        raise Failed(f"{w.state()}, not {state}: {said}")
+
+
 SCENARIOS = [Plain(), Refused(), Lost(), Late(), Caches(), Thief(),
              Compromised(), Stolen(),
              *[Abort(s) for s in ("planned", "key-generated", "draining",
                                   "switching")],
-             HoldEnds(), Copy()]
+             HoldEnds(), Copy(), Bound(),
+             *[BoundAbort(s) for s in ("records-published",
+                                       "records-verified")],
+             *[BoundAdds(s) for s in ("records-verified", "draining")]]
