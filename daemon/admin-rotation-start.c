@@ -229,7 +229,9 @@ static bool read_times(struct start *s)
 {
     struct store_rotation *x = &s->row;
     const struct store_schedule *own = &s->account->row.schedule;
-    bool at_once = x->kind == ROTATION_KIND_COMPROMISED;
+    bool at_once =
+        x->kind == ROTATION_KIND_COMPROMISED ||
+        (s->account->rotation && rotation_is_lost(&s->account->rotation->row));
 
     set_default(&x->grace_s, at_once ? none : own->grace,
                 at_once ? 0 : GRACE_S);

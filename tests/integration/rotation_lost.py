@@ -197,7 +197,7 @@ class Cases:
         self.follow("The account is lost", NAME=name,
                     codes={"rotate resume": 1},
                     says={"rotate resume": "account-lost",
-                          "account move": "cleaned"})
+                          "account move": "switched:"})
         a = self.w.account(name)
         expect(a["url"] != url and self.there("f.one.test") == [
             f'"{ISSUER}; accounturi={a["url"]}"'], str(a))
@@ -226,7 +226,7 @@ class Cases:
 
         self.follow("A CA that changes no keys", NAME=name,
                     before={"guardianctl rotate resume": in_a_day},
-                    says={"account move": "cleaned", "rotate resume": "done"})
+                    says={"account move": "switched:", "rotate resume": "done"})
         expect(self.w.account(name)["url"] != url, "another")
 
     def test_runbook_leaving(self):
