@@ -365,6 +365,9 @@ static int rotate(struct adopt *a)
     v->directory = directory;
     if (r == 0)
         r = ctl_conversation_directory(v, NULL);
+    /* The endpoints are known now. */
+    if (r == 0)
+        r = ctl_conversation_select(v, v->account);
     if (r)
         return r;
     json_decref(a->rotation);
