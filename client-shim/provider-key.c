@@ -5,6 +5,7 @@
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/err.h>
 #include <openssl/params.h>
 
 /*
@@ -16,6 +17,18 @@
 #define EC_POINT_MAX (1 + 2 * JWK_COORD_MAX)
 #define ECDSA_DER_MAX(coord) (2 * ((coord) + 3) + 2) /* under 128 octets */
 
+/* What OpenSSL says of a missing SHA-256 must not be the first thing in its
+ * queue: it takes that for a file that it should read on in. */
+static int put_thumbprint(struct prov_key *key)
+{
+    int r;
+
+    (void)ERR_set_mark();
+    r = jwk_thumbprint_text(&key->stub.key, key->thumbprint);
+    (void)ERR_pop_to_mark();
+    return r;
+}
+
 struct prov_key *prov_key_new(const struct prov *p, const struct stub *stub)
 {
     struct prov_key *key = calloc(1, sizeof(*key));
@@ -25,8 +38,13 @@ struct prov_key *prov_key_new(const struct prov *p, const struct stub *stub)
         return NULL;
     }
     *key = (struct prov_key){ .refs = 1, .prov = p, .stub = *stub };
-    if (jwk_thumbprint_text(&stub->key, key->thumbprint) != 0 ||
-        guardian_new(stub->socket, &key->guardian) != GUARDIAN_OK ||
+    if (put_thumbprint(key) != 0) {
+        prov_raise(p, PROV_E_CONFIG,
+                   "bad configuration: OpenSSL's own provider, default, is not "
+                   "active");
+        return prov_key_unref(key);
+    }
+    if (guardian_new(stub->socket, &key->guardian) != GUARDIAN_OK ||
         guardian_set_timeout(key->guardian, p->timeout_ms) != GUARDIAN_OK) {
         prov_raise(p, PROV_E_MEMORY, "no memory for a key");
         return prov_key_unref(key);

@@ -6,10 +6,12 @@ provider_programs.py has programs that call OpenSSL themselves."""
 
 import base64
 import contextlib
+import json
 import os
 import re
 import socket
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(__file__))
@@ -248,6 +250,49 @@ def test_sockets_that_do_not_answer(p):
     os.chmod(p.guardian.client, 0o600)
     sign_refused(p, "Permission denied", "p256", order)
     os.chmod(p.guardian.client, 0o666)
+
+
+@contextlib.contextmanager
+def a_liar(p, signature):
+    """A daemon that answers every request with this."""
+    path = p.lab.dir / "run/liar.sock"
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(str(path))
+    os.chmod(path, 0o666)
+    s.listen(8)
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = s.accept()
+                peer.recv(65536)
+                peer.sendall(json.dumps({"parameters": {
+                    "signature": signature}}).encode() + b"\0")
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield path
+    finally:
+        s.shutdown(socket.SHUT_RDWR)
+        s.close()
+        thread.join()
+        path.unlink()
+
+
+@with_provider()
+def test_what_is_no_signature_is_not_passed_on(p):
+    """Of another length, or not base64url: no more is written than there is
+    room for, and no program takes it for a signature."""
+    for account, size in (("p256", 64), ("p384", 96), ("rsa", 256)):
+        for signature in ("", "AA", "A" * 11000, "=" * 86,
+                          L.b64url(b"\1" * (size - 1)),
+                          L.b64url(b"\1" * (size + 1))):
+            with a_liar(p, signature) as path:
+                stub = p.stub("liar.pem", p.accounts[account]["jwk"], account,
+                              path)
+                sign_refused(p, "is no signature of this account's key",
+                             account, p.order(account, "example.com"), stub)
 
 
 @with_provider(("p256",))

@@ -153,6 +153,13 @@ def test_in_another_root_with_a_connection_made_before(p):
 
 
 @with_provider(("p256",))
+def test_alone_it_says_what_is_missing(p):
+    conf = p.config("alone.cnf", order="acme = acme_guardian_sect")
+    refused(p, "bad configuration: OpenSSL's own provider, default, is not "
+            "active", "sign", p.stubs["p256"], order(p, "p256"), conf=conf)
+
+
+@with_provider(("p256",))
 def test_in_a_context_of_its_own(p):
     """Loaded and unloaded by the program, without any openssl.cnf."""
     p.run(p.programs / "provider-drive", "own", p.stubs["p256"],
