@@ -74,8 +74,16 @@ static int decide_key(const struct decision *d, struct refusal *ret_refusal)
     return 0;
 }
 
-/* A lookup names its key: one that was right when the client wrote it, or when
- * it came here, is not wrong but late. */
+/* What follows from the key, or from the account that it is of: a rotation may
+ * have changed it. */
+static bool is_of_key(enum reason reason)
+{
+    return reason == REASON_WRONG_JWK || reason == REASON_WRONG_ALG ||
+           reason == REASON_WRONG_KID;
+}
+
+/* A header that was right when the client wrote it, or when it came here, is
+ * not wrong but late. */
 static int decide_read(struct decision *d, struct refusal *ret_refusal)
 {
     const struct acme_account *a = &d->in.account->row.acme;
@@ -84,7 +92,7 @@ static int decide_read(struct decision *d, struct refusal *ret_refusal)
 
     r = acme_request_read(a, d->in.protected_b64, d->in.payload_b64,
                           &d->request, ret_refusal);
-    if (r == REFUSED && ret_refusal->reason == REASON_WRONG_JWK &&
+    if (r == REFUSED && is_of_key(ret_refusal->reason) &&
         strcmp(believed, a->thumbprint) != 0)
         return refuse(ret_refusal, REASON_KEY_CHANGED, "%s",
                       "the account has another key now");

@@ -3,6 +3,7 @@
 """Rotations that are not the planned kind: to another token, type or account,
 from and to a key outside, and with a thief about; against a real Pebble."""
 
+import concurrent.futures
 import itertools
 import json
 import os
@@ -12,8 +13,8 @@ import time
 
 from acme_client import Client, Key, Problem, http_request, openssl
 from https_peer import Answer
-from lab import (DAEMON_UID, SOFTHSM, TOKEN_HELPER, b64url, expect, thumbprint,
-                 wait_for)
+from lab import (DAEMON_UID, SOFTHSM, TOKEN_HELPER, Varlink, b64url, expect,
+                 thumbprint, wait_for)
 from token_lab import FAULTY
 from token_wire import Helper, own
 from pebble_lab import ISSUER, Pebble
@@ -246,6 +247,18 @@ class Cases(RotationCases):
             oldKey=client.key.jwk)
         expect(error == ADMIN + "InvalidValue" and name in answer["text"],
                f"{error} {answer}")
+        key = w.account("main")["jwk"]
+        for method, parameter, more in (
+                ("AccountAdopt", "oldKey", {
+                    "name": "another", "token": "lab", "alg": "ES256",
+                    "directory": self.ca.directory_url,
+                    "url": client.url + "0", "oldKey": key}),
+                ("RotationStart", "toKey", {
+                    "account": self.account()[0], "kind": "release",
+                    "toKey": key})):
+            error, answer = w.admin_call(method, **more)
+            expect(error == ADMIN + "InvalidValue" and
+                   answer["parameter"] == parameter, f"{error} {answer}")
         w.must("RotationAbort", account=name)
         self.ask(name, "try-old-key", client, key=client.key)
         self.until(name, "aborted")
@@ -537,6 +550,49 @@ class Cases(RotationCases):
             {"identifiers": [{"type": "dns", "value": NAME}]}))
         expect(error.endswith("KeyChanged") and
                answer["thumbprint"] == a["thumbprint"], f"{error} {answer}")
+        self.is_late(before, a)
+
+    def sign_input(self, a, thumbprint=None):
+        """A fetch, as a client composes it that knows the account as @a."""
+        head = {"alg": a["alg"], "kid": a["url"], "nonce": "abc",
+                "url": self.ca.url("/my-order/1")}
+        v = Varlink(self.w.client, timeout=90)
+        return v.call("org.acmeguardian.Signer.SignInput", {
+            "account": "main", "payload": "",
+            "protected": b64url(json.dumps(head).encode()),
+            **({"thumbprint": thumbprint} if thumbprint else {})})
+
+    def is_late(self, before, after):
+        """Who composed it with what was right before is told of the new key;
+        who does not say so is wrong."""
+        error, answer = self.sign_input(before, before["thumbprint"])
+        expect(error and error.endswith("KeyChanged") and
+               answer == {"thumbprint": after["thumbprint"]},
+               f"{error} {answer}")
+        error, answer = self.sign_input(before)
+        expect(error and error.endswith("MalformedRequest"),
+               f"{error} {answer}")
+        error, answer = self.sign_input(after, before["thumbprint"])
+        expect(error is None, f"{error} {answer}")
+
+    @alone
+    def test_what_waits_for_another_type_is_late(self):
+        w = self.w
+        before = w.account("main")
+        w.must("RotationStart", account="main", alg="ES384", settle=0,
+               cacheTime=0, orderDrain=0, grace=0)
+        self.until("main", "switching")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            held = pool.submit(self.sign_input, before)
+            wait_for("it to wait",
+                     lambda: w.rotation("main")["waiting"] == 1)
+            w.resume("main", says="done")
+            error, answer = held.result(90)
+        a = w.account("main")
+        expect(error and error.endswith("KeyChanged") and
+               answer == {"thumbprint": a["thumbprint"]}, f"{error} {answer}")
+        self.is_late(before, a)
+        self.rotate("main", "--key-type", "ec-p256", says="done")
 
     def test_a_ca_without_key_change(self):
         w, ca = self.w, self.relay()
