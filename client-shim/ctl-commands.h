@@ -51,6 +51,10 @@ const char *ctl_known_directory(const char *name_or_url);
 /* ctl-apply.c */
 extern const struct ctl_command ctl_apply_commands[];
 
+/* ctl-backup.c, ctl-restore.c */
+extern const struct ctl_command ctl_backup_commands[];
+int ctl_restore_run(struct ctl_context *c);
+
 /* ctl-metrics.c */
 extern const struct ctl_command ctl_metrics_commands[];
 

@@ -6,25 +6,16 @@
 /* guardianctl(1): the command line of operators and clients. */
 
 const struct ctl_command *const ctl_commands[] = {
-    ctl_setup_commands,
-    ctl_state_commands,
-    ctl_account_commands,
-    ctl_known_commands,
-    ctl_apply_commands,
-    ctl_token_commands,
-    ctl_policy_commands,
-    ctl_audit_commands,
-    ctl_sign_commands,
-    ctl_names_commands,
-    ctl_records_commands,
-    ctl_records_offline_commands,
-    ctl_issue_commands,
-    ctl_rotate_commands,
-    ctl_stub_commands,
-    ctl_client_setup_commands,
-    ctl_metrics_commands,
-    ctl_help_commands,
-    NULL,
+    ctl_setup_commands,        ctl_state_commands,
+    ctl_account_commands,      ctl_known_commands,
+    ctl_apply_commands,        ctl_token_commands,
+    ctl_policy_commands,       ctl_audit_commands,
+    ctl_sign_commands,         ctl_names_commands,
+    ctl_records_commands,      ctl_records_offline_commands,
+    ctl_issue_commands,        ctl_rotate_commands,
+    ctl_backup_commands,       ctl_stub_commands,
+    ctl_client_setup_commands, ctl_metrics_commands,
+    ctl_help_commands,         NULL,
 };
 
 static int show_help(const struct ctl_context *c)

@@ -60,6 +60,10 @@ ADMIN_METHOD(admin_on_name_deny);        /* admin-name.c */
 ADMIN_METHOD(admin_on_name_allow);
 ADMIN_METHOD(admin_on_name_denied);
 
+ADMIN_METHOD(admin_on_backup_begin); /* admin-backup.c */
+ADMIN_METHOD(admin_on_backup_read);
+void admin_backup_stop(struct guardian *g);
+
 /* Whom or what a call is about; each may be NULL. Borrowed. */
 struct admin_subject {
     const char *account;

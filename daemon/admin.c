@@ -305,6 +305,8 @@ static const struct varlink_method methods[] = {
     { "RotationSign", admin_on_rotation_sign, ROLE_OPS },
     { "RotationAnswer", admin_on_rotation_answer, ROLE_OPS },
     { "RotationAbort", admin_on_rotation_abort, ROLE_ADMIN },
+    { "BackupBegin", admin_on_backup_begin, ROLE_ADMIN },
+    { "BackupRead", admin_on_backup_read, ROLE_ADMIN },
     { "NameDeny", admin_on_name_deny, ROLE_ADMIN },
     { "NameAllow", admin_on_name_allow, ROLE_ADMIN },
     { "NameDenied", admin_on_name_denied, ROLE_MONITOR },

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/settings-value.h"
-#include "daemon/admin.h"
+#include "daemon/admin-call.h"
 #include "daemon/keycheck.h"
 #include "daemon/lacme.h"
 #include "daemon/listen.h"
@@ -321,6 +321,7 @@ struct guardian *guardian_free(struct guardian *g)
     rotate_stop(g);
     guardian_audit_process(g, "stop");
     admin_stop(g);
+    admin_backup_stop(g);
     g->audit = audit_close(g->audit);
     lacme_free(g->lacme);
     varlink_server_free(g->varlink);

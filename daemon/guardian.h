@@ -20,6 +20,7 @@
 #include "policy/policy.h"
 
 struct admin_watch;
+struct backup;
 struct lacme;
 struct quota;
 struct sha256;
@@ -69,6 +70,7 @@ struct guardian {
     struct varlink_interface signer, admin;
     struct lacme *lacme;
     struct admin_watch *watches;
+    struct backup *backup; /* being read, or NULL */
     sd_event_source *stop_timer;
     bool stopping;
     struct log_limit log_granted, log_denied;

@@ -32,16 +32,11 @@ static int create_new(int dir_fd, int *ret_fd)
     return 0;
 }
 
-static int copy_pages(sqlite3 *from, const char *path)
+static int copy_into(sqlite3 *from, sqlite3 *to)
 {
-    CLEANUP(close_db) sqlite3 *to = NULL;
-    sqlite3_backup *backup;
+    sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
     int rc, end;
 
-    rc = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE, NULL);
-    if (rc != SQLITE_OK)
-        return sql_result(to, rc);
-    backup = sqlite3_backup_init(to, "main", from, "main");
     if (!backup)
         return sql_result(to, sqlite3_errcode(to));
     rc = sqlite3_backup_step(backup, -1);
@@ -49,6 +44,15 @@ static int copy_pages(sqlite3 *from, const char *path)
     if (rc != SQLITE_DONE)
         return rc == SQLITE_OK ? -EIO : sql_result(to, rc);
     return sql_result(to, end);
+}
+
+static int copy_pages(sqlite3 *from, const char *path)
+{
+    CLEANUP(close_db) sqlite3 *to = NULL;
+    int rc = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE, NULL);
+    int r = sql_result(to, rc);
+
+    return r ? r : copy_into(from, to);
 }
 
 static int path_beside(const char *file, struct buf *ret)
@@ -82,4 +86,33 @@ int store_copy(sqlite3 *db, int dir_fd, const char *file, const char *name)
     if (r)
         (void)unlinkat(dir_fd, NEW_FILE, 0);
     return r;
+}
+
+static int image_of(sqlite3 *db, uint8_t **ret, size_t *ret_len)
+{
+    sqlite3_int64 len = 0;
+    unsigned char *data = sqlite3_serialize(db, "main", &len, 0);
+
+    if (!data)
+        return -ENOMEM;
+    *ret = data;
+    *ret_len = (size_t)len;
+    return 0;
+}
+
+/* By way of a copy in memory: serialising the file would leave its WAL out. */
+int store_image(struct store *s, uint8_t **ret, size_t *ret_len)
+{
+    CLEANUP(close_db) sqlite3 *copy = NULL;
+    int rc = sqlite3_open_v2(":memory:", &copy, SQLITE_OPEN_READWRITE, NULL);
+    int r = sql_result(copy, rc);
+
+    if (r == 0)
+        r = copy_into(s->db, copy);
+    return r ? r : image_of(copy, ret, ret_len);
+}
+
+void store_image_free(uint8_t *image)
+{
+    sqlite3_free(image);
 }

@@ -218,6 +218,11 @@ void store_account_deinit(struct store_account *a);
 int store_account_copy(const struct store_account *from,
                        struct store_account *ret) MUST_CHECK;
 
+/* store_image() - the registry's file as it would be written now, without its
+ * WAL; store_image_free(). */
+int store_image(struct store *s, uint8_t **ret, size_t *ret_len) MUST_CHECK;
+void store_image_free(uint8_t *image);
+
 /* store_suspend() - what is suspended already stays as it is. */
 int store_suspend(struct store *s, const struct store_suspension *x) MUST_CHECK;
 int store_resume(struct store *s, const char *scope,

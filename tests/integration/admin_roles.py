@@ -54,6 +54,8 @@ NEEDED = {
     # What is published, and what may be signed.
     "RecordAdd": ADMIN,
     "RecordRemove": ADMIN,
+    "BackupBegin": ADMIN,
+    "BackupRead": ADMIN,
     "NameDeny": ADMIN,
     "NameAllow": ADMIN,
     "Suspend": ADMIN,
