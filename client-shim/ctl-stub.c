@@ -32,25 +32,23 @@ int ctl_fail_files(int r, const struct errmsg *e, const char *what)
 
 /* ---- of an account ---- */
 
-static int set_socket(const struct ctl_context *c, const char *socket,
-                      struct stub *ret)
+static int set_socket(const char *path, struct stub *ret)
 {
-    CLEANUP_FREE char *path = NULL;
-    int r = CTL_EXIT_DONE;
-
-    if (!socket) {
-        r = ctl_socket_path(c, CTL_SOCKET_CLIENT, &path);
-        socket = path;
-    }
-    if (r)
-        return r;
-    if (strlen(socket) > STUB_SOCKET_MAX || *socket != '/')
+    if (strlen(path) > STUB_SOCKET_MAX || *path != '/')
         return ctl_fail(CTL_EXIT_CONFIG,
                         "%s: a stub wants the absolute path of a socket, of at "
                         "most %d octets",
-                        socket, STUB_SOCKET_MAX);
-    (void)snprintf(ret->socket, sizeof(ret->socket), "%s", socket);
+                        path, STUB_SOCKET_MAX);
+    (void)snprintf(ret->socket, sizeof(ret->socket), "%s", path);
     return CTL_EXIT_DONE;
+}
+
+static int set_own_socket(const struct ctl_context *c, struct stub *ret)
+{
+    CLEANUP_FREE char *path = NULL;
+    int r = ctl_socket_path(c, CTL_SOCKET_CLIENT, &path);
+
+    return r ? r : set_socket(path, ret);
 }
 
 int ctl_stub_make(const struct ctl_context *c, const json_t *account,
@@ -74,7 +72,7 @@ int ctl_stub_make(const struct ctl_context *c, const json_t *account,
                         "%s: its key is of Ed25519, which no client signs with "
                         "through OpenSSL",
                         name);
-    return set_socket(c, socket, ret);
+    return socket ? set_socket(socket, ret) : set_own_socket(c, ret);
 }
 
 /* Operators ask for any account; a client for those that are its own. */

@@ -28,7 +28,7 @@ struct owner_files;
 struct owner_stamp {
     uint64_t dev, ino, size;
     int64_t mtime_ns, ctime_ns;
-    uint32_t mode, uid, gid;
+    uint32_t mode, uid, gid, reserved; /* no padding: they are compared whole */
 };
 
 /* With *reterr, which names the file. */
