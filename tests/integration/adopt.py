@@ -17,7 +17,7 @@ from adopt_lab import Clients, WebRoot, provider_conf
 from https_peer import Answer
 from lab import GUARDIANCTL, expect
 from pebble_lab import Pebble, TxtServer
-from rotation_lab import KeyChangeRelay, RotationWorld, run
+from rotation_lab import Cut, KeyChangeRelay, RotationWorld, run
 
 STUB = "-----BEGIN ACME GUARDIAN ACCOUNT-----"
 RETIRED = "This account's key is in acme-guardian now"
@@ -539,11 +539,47 @@ class Cases(AdoptCases):
                 p.kill()
             works = self.clients.knows(key)
             expect(works is None or works == f.url, str(works))
-            if works is None:
-                self.w.resume(name)
             self.w.ctl(*argv, says="adopted")
             self.adopted(name, f, key)
             expect(STUB in f.key_file.read_text(), "a stub")
+
+
+    def switch_with(self, ended):
+        """Adopted again after the first one got no answer to its keyChange."""
+        ca = KeyChangeRelay(self.lab, self.pebble)
+        f = self.clients.haproxy()
+        key, name = f.key(), self.name()
+        argv = self.argv(name, "haproxy", f.path, "--install-stub",
+                         "--directory", ca.directory_url)
+        with subprocess.Popen(
+                [*map(str, [GUARDIANCTL, "--config", self.w.etc, *argv])],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                cwd=self.lab.dir, stdin=subprocess.DEVNULL,
+                env={"PATH": os.environ["PATH"]}) as p:
+            ca.on_key_change = lambda forward: ended(p, forward)
+            out = p.communicate(timeout=240)[0]
+        ca.on_key_change = None
+        expect(self.clients.knows(key) is None, f"it has switched: {out}")
+        self.w.ctl(*argv, says="adopted")
+        self.w.ctl("account", "prove", name, *self.w.ca)
+        expect(STUB in f.key_file.read_text(), "a stub")
+        return out
+
+    def test_an_answer_that_is_lost(self):
+        def lost(_, forward):
+            forward()
+            return Cut()
+
+        out = self.switch_with(lost)
+        expect("unresolved" in out and "adopted" in out, out)
+
+    def test_killed_while_the_ca_switches(self):
+        def killed(p, forward):
+            answer = forward()
+            p.kill()
+            return answer
+
+        self.switch_with(killed)
 
 
 if __name__ == "__main__":
