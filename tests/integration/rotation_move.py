@@ -218,7 +218,7 @@ class Cases(RotationCases):
             error, answer = w.admin_call(method, name=name, **more)
             expect(error == ADMIN + "WrongState", f"{method}: {error} {answer}")
         expect(w.account(name)["status"] == "adopting", "still")
-        w.ctl("token", "check", "lab")
+        w.keys_on_token()
         w.ctl("rotate", "abort", name, *w.ca, code=1,
               says="signed by a key outside")
         row, _ = self.ask(name, "try-old-key", client, key=client.key)
@@ -315,7 +315,7 @@ class Cases(RotationCases):
         error, _ = w.admin_call("AccountSignProof", name=name, nonce="abc")
         expect(error == ADMIN + "WrongState", str(error))
         w.ctl("rotate", "start", name, *w.ca, code=1, says="released")
-        w.ctl("token", "check", "lab")
+        w.keys_on_token()
 
     def test_an_account_leaves_with_a_key_file(self):
         w = self.w
