@@ -98,7 +98,7 @@ def test_installed_it_runs_and_signs_nothing(m):
         m.wait_for(unit, lambda u=unit: active(m, u) == "active")
         m.systemctl("is-enabled", "--quiet", unit)
     m.run(["getent", "passwd", "acme-guardian", "acme-guardian-token",
-           "acme-guardian-ops"])
+           "acme-guardian-ops", "acme-guardian-monitor"])
     m.run(["getent", "group", "acme-guardian-admin", "acme-guardian-monitor"])
     status = json.loads(m.run(["guardianctl", "--json", "status"],
                               check=False).stdout)

@@ -220,6 +220,54 @@ def test_the_examples(root):
     root.drop_in(TOKEN)
 
 
+def test_what_apparmor_lets_a_client_do(root):
+    """Compiled, but not loaded: what its rules name is what there is."""
+    path = root.find("acme-guardian", "abstractions")
+    profile = root.path / "profile"
+    profile.write_text("include <tunables/global>\n"
+                       "profile a-client /usr/bin/a-client {\n"
+                       "  include <abstractions/base>\n"
+                       "  include <abstractions/acme-guardian>\n}\n",
+                       encoding="utf-8")
+    parse = ["apparmor_parser", "--skip-kernel-load", "--skip-cache",
+             "--warn=all", "--Include", path.parents[1], "--base",
+             "/etc/apparmor.d", profile]
+    code, said = run(*parse)
+    expect(code == 0, f"apparmor_parser: {said}")
+    text = path.read_text(encoding="utf-8")
+    rules = [line.split() for line in text.splitlines()
+             if re.match(r" +/", line)]
+
+    def allowed(name):
+        """By the rules, without variables: one directory for each."""
+        for glob, access in rules:
+            pattern = re.escape(glob)
+            pattern = re.sub(r"@\\\{multiarch\\\}", "[^/]+", pattern)
+            pattern = re.sub(r"\\\{,(.*?)\\\}", r"(\1)?", pattern)
+            pattern = pattern.replace(r"\*", "[^/]*")
+            if re.fullmatch(pattern, name):
+                return access.rstrip(",")
+        return ""
+
+    for name, access in (
+            ("/run/acme-guardian/client.sock", "rw"),
+            ("/var/run/acme-guardian/client.sock", "rw"),
+            ("/run/acme-guardian/admin.sock", ""),
+            ("/run/acme-guardian/token/hsm.sock", ""),
+            ("/etc/acme-guardian/guardian.conf", ""),
+            ("/var/lib/acme-guardian/registry.db", "")):
+        expect(allowed(name) == access, f"{name}: '{allowed(name)}'")
+    for pattern, access in (("libacme-guardian.so.0*", "mr"),
+                            ("acme-guardian.so", "mr"),
+                            ("openssl*.cnf", "r")):
+        found = [p for p in root.path.rglob(pattern) if not p.is_dir()]
+        expect(found, f"{pattern} is installed")
+        for p in found:
+            name = "/" + str(p.relative_to(root.path)).replace(
+                "usr/local", "usr")
+            expect(allowed(name) == access, f"{name}: '{allowed(name)}'")
+
+
 def test_users_and_groups(root):
     (root.path / "etc").mkdir(exist_ok=True)
     code, said = run("systemd-sysusers", f"--root={root.path}",
@@ -266,6 +314,7 @@ TESTS = (
     test_findings_fail_the_check,
     test_a_threshold_can_be_missed,
     test_the_examples,
+    test_what_apparmor_lets_a_client_do,
     test_users_and_groups,
     test_directories,
 )
