@@ -57,6 +57,20 @@ static void put_open(struct ctl_table *t, const json_t *rotation)
     ctl_table_pair(t, "waits for", text);
 }
 
+/* Where it differs from the planned one on the account's own token. */
+static void put_kind(struct ctl_table *t, const json_t *rotation)
+{
+    const char *kind = ctl_string(rotation, "kind");
+    const char *from = ctl_string(rotation, "oldToken");
+    const char *to = ctl_string(rotation, "newToken");
+
+    if (kind && strcmp(kind, "planned") != 0)
+        ctl_table_pair(t, "kind", kind);
+    if (from && to && *to && strcmp(from, to) != 0)
+        ctl_table_pair(t, "to token", to);
+    ctl_table_pair(t, "new account", ctl_string(rotation, "newUrl"));
+}
+
 static int print_one(const json_t *rotation)
 {
     CLEANUP_CTL_TABLE struct ctl_table t = { .n_columns = 2 };
@@ -64,6 +78,7 @@ static int print_one(const json_t *rotation)
 
     ctl_table_pair(&t, "account", ctl_string(rotation, "account"));
     ctl_table_pair(&t, "rotation", ctl_string(rotation, "state"));
+    put_kind(&t, rotation);
     ctl_table_pair(&t, "since", ctl_string(rotation, "since"));
     ctl_table_pair(&t, "reason", ctl_string(rotation, "reason"));
     ctl_table_pair(&t, "text", ctl_string(rotation, "text"));

@@ -325,7 +325,8 @@ class Cases(RotationCases):
         st = path.stat()
         expect(stat.S_IMODE(st.st_mode) == 0o600 and st.st_uid == 0, str(st))
         self.left(name, before, path)
-        out = w.ctl("rotate", "status", name, says="nothing is signed")
+        out = w.ctl("rotate", "status", name, says=["nothing is signed",
+                                                    "release"])
         expect("PRIVATE" not in out, out)
         for line in w.audit():
             expect("PRIVATE" not in json.dumps(line), str(line))
@@ -756,6 +757,7 @@ class Cases(RotationCases):
         self.rotate(name, "--token", "hsm", says="done")
         a = w.account(name)
         w.ctl("account", "prove", name, *w.ca)
+        w.ctl("rotate", "status", name, says="to token")
         expect(a["token"] == "hsm" and a["generation"] == 2 and
                a["url"] == before["url"], str(a))
         expect(w.keys_on_token("hsm").get(f"{name}:2") == a["thumbprint"],
