@@ -19,6 +19,8 @@ struct ctl_conversation {
     struct ctl_daemon daemon;
     json_t *shown;                   /* AccountShow's answer */
     struct net_directory *directory; /* NULL until it was fetched */
+    int waits; /* a rotation waits for somebody else: the command's code, and
+                  that was said; 0: it does not */
     /* Of a rotation from or to a key that is here; borrowed, NULL: none. */
     const struct outside_key *outside;
     /* Of a rotation: orders are waited for so long; 0: as long as it takes. */

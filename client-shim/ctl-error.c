@@ -168,6 +168,12 @@ static int say_no_rotation(const json_t *p, struct buf *b)
     return say_text(p, "no rotation was ever started", "account", b);
 }
 
+static int say_records_changed(const json_t *p, struct buf *b)
+{
+    return say_text(p, "its records were changed meanwhile: once more",
+                    "account", b);
+}
+
 static int say_value(const json_t *p, struct buf *b)
 {
     const char *parameter = member(p, "parameter");
@@ -268,6 +274,7 @@ static const struct {
     { ADMIN "InvalidValue", CTL_EXIT_MALFORMED, say_value },
     { ADMIN "RotationUnderWay", CTL_EXIT_NO, say_rotation },
     { ADMIN "NoRotation", CTL_EXIT_NO, say_no_rotation },
+    { ADMIN "RecordsChanged", CTL_EXIT_TRY_AGAIN, say_records_changed },
     { ADMIN "IssuerMismatch", CTL_EXIT_NO, say_issuer },
     { ADMIN "RecordsWithheld", CTL_EXIT_NO, say_withheld },
     { ADMIN "NoSuchName", CTL_EXIT_NO, say_no_name },

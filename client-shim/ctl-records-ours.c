@@ -10,6 +10,7 @@
 void ctl_ours_deinit(struct ctl_ours *o)
 {
     ours_deinit(&o->all);
+    json_decref(o->rotations);
     json_decref(o->keys);
     json_decref(o->accounts);
     *o = (struct ctl_ours){ 0 };
@@ -73,6 +74,24 @@ static int load_keys(const struct ctl_context *c, struct ctl_ours *o)
     return CTL_EXIT_DONE;
 }
 
+static int add_rotations(json_t *items, void *userdata)
+{
+    return json_array_extend(userdata, items)
+               ? ctl_fail_errno(-ENOMEM, "rotations")
+               : CTL_EXIT_DONE;
+}
+
+static int load_rotations(const struct ctl_context *c, struct ctl_ours *o)
+{
+    CLEANUP_CTL_DAEMON struct ctl_daemon d = { 0 };
+    int r = ctl_daemon_open(c, CTL_SOCKET_ADMIN, &d);
+
+    o->rotations = json_array();
+    return r ? r
+             : ctl_daemon_pages(&d, "RotationStatus", json_object(),
+                                "rotations", add_rotations, o->rotations);
+}
+
 int ctl_ours_load(const struct ctl_context *c, bool with_earlier,
                   struct ctl_ours *ret)
 {
@@ -82,8 +101,11 @@ int ctl_ours_load(const struct ctl_context *c, bool with_earlier,
     r = ctl_records_accounts(c, NULL, &ret->accounts);
     if (r == 0 && with_earlier)
         r = load_keys(c, ret);
+    if (r == 0 && with_earlier)
+        r = load_rotations(c, ret);
     if (r)
         return r;
     r = ours_init(&ret->all, ret->accounts, ret->keys);
+    ours_take_rotations(&ret->all, ret->rotations);
     return r ? ctl_fail_errno(r, "accounts") : CTL_EXIT_DONE;
 }

@@ -95,8 +95,8 @@ static int judge(const json_t *rotation)
 {
     const char *state = ctl_string(rotation, "state");
 
-    if (is_text(rotation, "state", "done") ||
-        is_text(rotation, "state", "cleaned") ||
+    if (ctl_rotate_is_good(rotation) ||
+        is_text(rotation, "state", "records-verified") ||
         is_text(rotation, "state", "draining"))
         return CTL_EXIT_DONE;
     return ctl_fail(CTL_EXIT_NO, "%s: its rotation is %s: %s",
@@ -126,8 +126,9 @@ static int go_on(struct ctl_conversation *v, bool start, json_t **rotation)
         return r;
     r = ctl_rotate_go_on(v, rotation);
     if (r == 0)
-        r = judge(*rotation);
-    e = r == 0 || r == CTL_EXIT_NO ? ctl_rotate_settle(v) : CTL_EXIT_DONE;
+        r = v->waits ? v->waits : judge(*rotation); /* which was said */
+    e = r == 0 || r == CTL_EXIT_NO || v->waits ? ctl_rotate_settle(v)
+                                               : CTL_EXIT_DONE;
     return e ? e : r;
 }
 

@@ -10,6 +10,7 @@
 #include "client-shim/ctl-print.h"
 #include "client-shim/ctl-prove.h"
 #include "client-shim/outside-key.h"
+#include "client-shim/ctl-rotate-records.h"
 
 /*
  * rotate start|status|resume|abort. A rotation lives in the daemon; whoever
@@ -71,6 +72,17 @@ static void put_kind(struct ctl_table *t, const json_t *rotation)
     ctl_table_pair(t, "new account", ctl_string(rotation, "newUrl"));
 }
 
+static void put_records(struct ctl_table *t, const json_t *records)
+{
+    ctl_table_pair(t, "published", ctl_string(records, "published"));
+    ctl_table_pair(t, "verified", ctl_string(records, "verified"));
+    ctl_table_pair(t, "caches until", ctl_string(records, "cachesUntil"));
+    ctl_table_pair(t, "old removed", ctl_string(records, "oldRemoved"));
+    if (json_array_size(json_object_get(records, "accepted")) > 0)
+        ctl_table_pair_list(t, "unverified",
+                            json_object_get(records, "accepted"));
+}
+
 static int print_one(const json_t *rotation)
 {
     CLEANUP_CTL_TABLE struct ctl_table t = { .n_columns = 2 };
@@ -85,6 +97,7 @@ static int print_one(const json_t *rotation)
     ctl_table_pair(&t, "next", ctl_string(rotation, "next"));
     ctl_table_pair(&t, "by", over ? NULL : ctl_string(rotation, "actor"));
     ctl_table_pair(&t, "at", ctl_string(rotation, "due"));
+    put_records(&t, json_object_get(rotation, "records"));
     put_open(&t, rotation);
     if (ctl_true(rotation, "held"))
         put_number(&t, "requests held", rotation, "waiting", "");
@@ -111,7 +124,8 @@ static void say_state(const struct ctl_context *c, const json_t *before,
 
     if (c->json || (before && is_state(before, ctl_string(rotation, "state"))))
         return;
-    if (is_state(rotation, "draining"))
+    if (is_state(rotation, "draining") &&
+        json_array_size(json_object_get(rotation, "skipped")) > 0)
         (void)puts("skipped: records-published, records-verified (no record "
                    "names the key)");
     (void)printf("%s: %s%s%s\n", ctl_string(rotation, "state"),
@@ -120,17 +134,26 @@ static void say_state(const struct ctl_context *c, const json_t *before,
     (void)fflush(stdout);
 }
 
+bool ctl_rotate_is_good(const json_t *rotation)
+{
+    return is_state(rotation, "done") || is_state(rotation, "cleaned") ||
+           (is_state(rotation, "switched") && ctl_string(rotation, "due"));
+}
+
 /* Done, or as far as it goes now. */
 static int finish(const struct ctl_context *c, json_t *rotation)
 {
-    bool good = is_state(rotation, "done") || is_state(rotation, "cleaned");
+    bool good = ctl_rotate_is_good(rotation);
     int r = CTL_EXIT_DONE;
 
     if (c->json)
         ctl_print_json(json_pack("{s:O}", "rotation", rotation));
     else
         r = print_one(rotation);
-    return r ? r : good ? CTL_EXIT_DONE : CTL_EXIT_NO;
+    if (r || good)
+        return r;
+    return is_state(rotation, "records-verified") ? CTL_EXIT_TRY_AGAIN
+                                                  : CTL_EXIT_NO;
 }
 
 /* ---- going on ---- */
@@ -210,12 +233,40 @@ static bool has_drained_enough(const struct ctl_conversation *v,
     return *since_s && now.tv_sec - *since_s >= (time_t)v->drain_max_s;
 }
 
+/* Caches are waited for as servers are. */
+static bool is_long(const json_t *rotation, long long wait_ms, uint64_t wait_s)
+{
+    uint64_t max_ms = WAIT_MAX_MS;
+
+    if (json_is_object(json_object_get(rotation, "records")) &&
+        wait_s * 1000 > max_ms)
+        max_ms = wait_s * 1000;
+    return wait_ms > 0 && (uint64_t)wait_ms > max_ms;
+}
+
+static bool has_work(const json_t *rotation)
+{
+    return ctl_string(json_object_get(rotation, "records"), "work");
+}
+
+static int work(struct ctl_conversation *v, json_t **rotation)
+{
+    int r = ctl_rotate_work(v, *rotation, &v->waits);
+
+    return r || !v->waits ? r : step(v, false, rotation);
+}
+
 int ctl_rotate_go_on(struct ctl_conversation *v, json_t **rotation)
 {
     unsigned silence = 0;
     time_t draining_s = 0;
-    int r;
+    uint64_t wait_s;
+    bool given;
+    int r = ctl_rotate_wait(v->context, &wait_s, &given);
 
+    v->waits = CTL_EXIT_DONE;
+    if (r)
+        return r;
     for (;;) {
         const char *what;
         long long wait_ms;
@@ -226,9 +277,15 @@ int ctl_rotate_go_on(struct ctl_conversation *v, json_t **rotation)
             return r;
         what = ctl_string(*rotation, "ask");
         wait_ms = ctl_integer(*rotation, "waitMs");
-        if ((!what && wait_ms > WAIT_MAX_MS) ||
+        if ((!what && is_long(*rotation, wait_ms, wait_s)) ||
             has_drained_enough(v, *rotation, &draining_s))
             return CTL_EXIT_DONE;
+        if (!what && has_work(*rotation)) {
+            r = work(v, rotation);
+            if (r || v->waits)
+                return r;
+            continue;
+        }
         if (what)
             r = ask(v, what, &silence);
         else
@@ -245,7 +302,10 @@ int ctl_rotate_resume(struct ctl_conversation *v)
     CLEANUP_CTL_JSON json_t *rotation = NULL;
     int r = ctl_rotate_go_on(v, &rotation);
 
-    return r ? r : finish(v->context, rotation);
+    if (r)
+        return r;
+    r = finish(v->context, rotation);
+    return v->waits ? v->waits : r;
 }
 
 /* Which key is the account's comes first. */
@@ -260,7 +320,7 @@ static int resolve_and_resume(struct ctl_conversation *v)
     if (r || !is_there)
         return r;
     r = ctl_rotate_resume(v);
-    if (r && r != CTL_EXIT_NO)
+    if (r && r != CTL_EXIT_NO && !v->waits)
         return r;
     e = ctl_rotate_settle(v);
     return e ? e : r;
@@ -292,6 +352,9 @@ static int run_start(struct ctl_context *c)
     CLEANUP_OUTSIDE_KEY struct outside_key *key = NULL;
     CLEANUP_CTL_CONVERSATION struct ctl_conversation v = { 0 };
     CLEANUP_CTL_JSON json_t *parameters = NULL;
+    CLEANUP_CTL_JSON json_t *answer = NULL;
+    uint64_t wait_s;
+    bool given;
     int r;
 
     if (ctl_args_has(c, "--due"))
@@ -299,7 +362,9 @@ static int run_start(struct ctl_context *c)
     if (c->n_operands == 0)
         return ctl_fail(CTL_EXIT_USAGE, "rotate start needs NAME or --due");
     parameters = json_object();
-    r = ctl_rotate_check_options(c);
+    r = ctl_rotate_wait(c, &wait_s, &given);
+    if (r == 0)
+        r = ctl_rotate_check_options(c);
     if (r == 0)
         r = ctl_rotate_parameters(c, parameters);
     if (r == 0)
@@ -312,7 +377,9 @@ static int run_start(struct ctl_context *c)
         r = ctl_rotate_add_kind(&v, parameters);
     if (r == 0)
         r = ctl_daemon_call(&v.daemon, "RotationStart", json_incref(parameters),
-                            NULL);
+                            &answer);
+    if (r == 0)
+        r = ctl_rotate_accept(&v, json_object_get(answer, "rotation"));
     return r ? r : ctl_rotate_resume(&v);
 }
 
@@ -327,6 +394,20 @@ static int open_known(struct ctl_context *c, struct ctl_conversation *v)
                     v->account);
 }
 
+static int accept_again(struct ctl_conversation *v)
+{
+    CLEANUP_CTL_JSON json_t *answer = NULL;
+    int r;
+
+    if (ctl_args_count(v->context, "--accept-unverified") == 0)
+        return CTL_EXIT_DONE;
+    r = ctl_daemon_call(&v->daemon, "RotationStatus",
+                        json_pack("{s:s}", "account", v->account), &answer);
+    return r ? r
+             : ctl_rotate_accept(
+                   v, json_array_get(json_object_get(answer, "rotations"), 0));
+}
+
 static int run_resume(struct ctl_context *c)
 {
     CLEANUP_OUTSIDE_KEY struct outside_key *key = NULL;
@@ -336,6 +417,8 @@ static int run_resume(struct ctl_context *c)
     v.now = ctl_args_has(c, "--now");
     if (r == 0)
         r = ctl_rotate_find_key(&v, &key);
+    if (r == 0)
+        r = accept_again(&v);
     return r ? r : resolve_and_resume(&v);
 }
 
@@ -351,12 +434,14 @@ static int run_abort(struct ctl_context *c)
         r = ctl_daemon_call(&v.daemon, "RotationAbort",
                             json_pack("{s:s}", "account", v.account), NULL);
     if (r == 0)
+        r = accept_again(&v);
+    if (r == 0)
         r = ctl_rotate_go_on(&v, &rotation);
     if (r)
         return r;
     r = finish(c, rotation);
-    if (r && r != CTL_EXIT_NO)
-        return r;
+    if (v.waits || (r && r != CTL_EXIT_NO))
+        return v.waits ? v.waits : r;
     return is_state(rotation, "aborted") ? CTL_EXIT_DONE : CTL_EXIT_NO;
 }
 
@@ -414,6 +499,7 @@ static const struct ctl_option start_options[] = {
     { "--to-key-file", "FILE", "leave: the new key is made here", 0, false,
       false },
     CTL_ROTATE_OPTIONS,
+    CTL_ROTATE_RECORDS_OPTIONS,
     CTL_CA_OPTIONS,
     { 0 },
 };
@@ -423,11 +509,13 @@ static const struct ctl_option resume_options[] = {
       false },
     { "--to-key-file", "FILE", "the key that the account leaves with", 0, false,
       false },
+    CTL_ROTATE_RECORDS_OPTIONS,
     CTL_CA_OPTIONS,
     { 0 },
 };
 
 static const struct ctl_option abort_options[] = {
+    CTL_ROTATE_RECORDS_OPTIONS,
     CTL_CA_OPTIONS,
     { 0 },
 };
@@ -439,6 +527,9 @@ const struct ctl_command ctl_rotate_commands[] = {
       "which rotations there are, and what is next", run_status },
     { "rotate resume", "NAME", 1, 1, resume_options,
       "go on with a rotation from wherever it is", run_resume },
+    { "rotate changes", "NAME", 1, 1, ctl_rotate_changes_options,
+      "what has to be changed in DNS for a rotation to go on",
+      ctl_rotate_run_changes },
     { "rotate abort", "NAME", 1, 1, abort_options,
       "keep the old key; possible until the CA is asked to switch", run_abort },
     { 0 },

@@ -15,14 +15,22 @@
 int ctl_rotate_ask(struct ctl_conversation *v, const char *ask,
                    bool *ret_heard) MUST_CHECK;
 
+/* ctl-rotate-changes.c */
+extern const struct ctl_option ctl_rotate_changes_options[];
+int ctl_rotate_run_changes(struct ctl_context *c);
+
 /**
  * ctl_rotate_go_on() - all steps, until it is over, lost, or only time is left
  * @rotation: the newest; may be NULL at first; the caller's
  *
- * What the key outside has to sign, v->outside signs. Each new state is
- * printed.
+ * Where records must be seen on servers first, or a person must act, it ends
+ * with v->waits. What the key outside has to sign, v->outside signs. Each new
+ * state is printed.
  */
 int ctl_rotate_go_on(struct ctl_conversation *v, json_t **rotation) MUST_CHECK;
+
+/* ctl_rotate_is_good() - the new key signs, and at most the grace is left. */
+bool ctl_rotate_is_good(const json_t *rotation);
 
 /* What a key outside signs (ctl-rotate-outside.c): the request as the daemon
  * composed it; and, in a release, the inner JWS of a keyChange (*ret NULL: it

@@ -48,6 +48,7 @@ static const char *who(const struct handover *h, struct bytes value,
         [OURS_REUSABLE] = "ours, the value for all domains",
         [OURS_OTHER_FORM] = "ours, in the form that the CA left behind",
         [OURS_EARLIER] = "ours, of an earlier key",
+        [OURS_NEXT] = "ours, of the key that the account will have",
     };
     CLEANUP_PERSIST_PARSED struct persist_parsed p = { 0 };
     enum ours_kind kind = OURS_NOT;

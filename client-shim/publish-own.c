@@ -64,7 +64,8 @@ static int add(const struct ours_account *a, enum ours_kind kind,
     bool is_now = kind == OURS_NOW || kind == OURS_REUSABLE;
 
     (void)a;
-    if (is_now ? !x->now : !x->old)
+    /* Those of a rotation stay, unless all is to go. */
+    if (kind == OURS_NEXT ? !x->now || !x->old : is_now ? !x->now : !x->old)
         return 0;
     return publish_own_add(x->own, accounturi, x->issuer);
 }
@@ -85,6 +86,28 @@ int publish_own_add_account(struct publish_own *o, const struct ours_account *a,
     struct adding x = { .own = o, .now = true, .old = true };
 
     return ours_each_uri(a, domain, add, &x);
+}
+
+int publish_own_add_key(struct publish_own *o, const char *prefix,
+                        const char *url, const char *domain,
+                        const char *thumbprint)
+{
+    const char *const names[] = { domain, "*" };
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        CLEANUP_BUF struct buf uri = { 0 };
+        struct refusal refusal;
+        int r = persist_accounturi(prefix, names[i], thumbprint, url, &uri,
+                                   &refusal);
+
+        if (r == REFUSED)
+            continue; /* a name that makes none has none */
+        if (r == 0)
+            r = publish_own_add(o, buf_str(&uri), NULL);
+        if (r)
+            return r;
+    }
+    return 0;
 }
 
 static int compare(const void *a, const void *b)

@@ -38,6 +38,12 @@ int publish_own_add_value(struct publish_own *o, const struct ours_account *a,
 int publish_own_add_account(struct publish_own *o, const struct ours_account *a,
                             const char *domain) MUST_CHECK;
 
+/* publish_own_add_key() - what a key stands for at a domain, by itself and for
+ * all domains. Return: 0; -ENOMEM. */
+int publish_own_add_key(struct publish_own *o, const char *prefix,
+                        const char *url, const char *domain,
+                        const char *thumbprint) MUST_CHECK;
+
 void publish_own_sort(struct publish_own *o);
 
 /* publish_own_has() - a publish_own_fn; @userdata is the set, sorted. What

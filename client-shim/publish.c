@@ -280,6 +280,17 @@ static int note_silence(struct deciding *d, const struct dns_result *written)
                 v ? dns_status_words(v->status) : "");
 }
 
+/* Caches may go on with that for so long. */
+static void take_ttl(struct publish_plan *plan, const struct dns_result *r)
+{
+    for (size_t i = 0; i < r->n_views; i++) {
+        const struct dns_view *v = &r->views[i];
+
+        if (dns_view_tells(v) && v->ttl_s > plan->before_ttl_s)
+            plan->before_ttl_s = v->ttl_s;
+    }
+}
+
 static int decide(struct deciding *d, const struct dns_result *written,
                   const struct dns_result *owner)
 {
@@ -299,6 +310,8 @@ static int decide(struct deciding *d, const struct dns_result *written,
         r = note_silence(d, written);
     if (r == 0)
         r = add_missing(d, written);
+    if (r == 0 && d->plan->n_changes > d->first)
+        take_ttl(d->plan, written);
     for (size_t i = 0; r == 0 && i < written->n_views; i++)
         r = remove_own(d, &written->views[i]);
     return r;

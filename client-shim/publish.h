@@ -62,7 +62,9 @@ struct publish_plan {
     struct publish_note *notes; /* a CNAME that lacks, a zone of which nobody
                                    says what is there */
     size_t n_notes;
-    size_t n_unchanged; /* wanted values that are there already */
+    uint32_t before_ttl_s; /* the longest of what stood where something is to
+                              be added, or of nothing standing there */
+    size_t n_unchanged;    /* wanted values that are there already */
 };
 #define CLEANUP_PUBLISH_PLAN CLEANUP(publish_plan_deinit)
 void publish_plan_deinit(struct publish_plan *p);

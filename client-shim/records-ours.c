@@ -84,6 +84,36 @@ int ours_init(struct ours *ret, const json_t *accounts, const json_t *keys)
     return r;
 }
 
+static void take_next(struct ours_account *a, const char *thumbprint)
+{
+    size_t n = 0;
+
+    a->next = thumbprint;
+    for (size_t i = 0; i < a->n_earlier; i++) {
+        if (strcmp(a->earlier[i], thumbprint) != 0)
+            a->earlier[n++] = a->earlier[i];
+    }
+    a->n_earlier = n;
+}
+
+void ours_take_rotations(struct ours *o, const json_t *rotations)
+{
+    for (size_t i = 0; i < json_array_size(rotations); i++) {
+        const json_t *x = json_array_get(rotations, i);
+        const char *account = ctl_string(x, "account");
+        const char *next = ctl_string(x, "newThumbprint");
+
+        for (size_t k = 0; account && k < o->n; k++) {
+            struct ours_account *a = &o->items[k];
+
+            if (next && !ctl_true(x, "over") && a->thumbprint &&
+                strcmp(a->name, account) == 0 &&
+                strcmp(a->thumbprint, next) != 0)
+                take_next(a, next);
+        }
+    }
+}
+
 const struct ours_account *ours_find(const struct ours *o, const char *name)
 {
     for (size_t i = 0; i < o->n; i++) {
@@ -114,13 +144,13 @@ static int give_bound(const struct each *e, const char *domain,
 }
 
 static int give_key(const struct each *e, const char *domain,
-                    const char *thumbprint, bool now)
+                    const char *thumbprint, enum ours_kind kind)
 {
-    int r = give_bound(e, domain, thumbprint, now ? OURS_NOW : OURS_EARLIER);
+    int r = give_bound(e, domain, thumbprint, kind);
 
     return r ? r
              : give_bound(e, "*", thumbprint,
-                          now ? OURS_REUSABLE : OURS_EARLIER);
+                          kind == OURS_NOW ? OURS_REUSABLE : kind);
 }
 
 int ours_each_uri(const struct ours_account *a, const char *domain,
@@ -135,9 +165,11 @@ int ours_each_uri(const struct ours_account *a, const char *domain,
     if (r || !a->prefix)
         return r;
     if (a->thumbprint)
-        r = give_key(&e, domain, a->thumbprint, true);
+        r = give_key(&e, domain, a->thumbprint, OURS_NOW);
+    if (r == 0 && a->next)
+        r = give_key(&e, domain, a->next, OURS_NEXT);
     for (size_t i = 0; r == 0 && i < a->n_earlier; i++)
-        r = give_key(&e, domain, a->earlier[i], false);
+        r = give_key(&e, domain, a->earlier[i], OURS_EARLIER);
     return r;
 }
 

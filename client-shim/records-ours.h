@@ -17,6 +17,7 @@ struct ours_account {
     const char *thumbprint; /* of its key now */
     const char *prefix;     /* accountHashPrefix; NULL: records name the URL */
     const char *status;     /* "valid" */
+    const char *next;       /* of the key that a rotation will give it; NULL */
     const char **earlier;   /* thumbprints of earlier generations */
     size_t n_earlier;
 };
@@ -38,6 +39,10 @@ void ours_deinit(struct ours *o);
 int ours_init(struct ours *ret, const json_t *accounts,
               const json_t *keys) MUST_CHECK;
 
+/* ours_take_rotations() - keys that accounts do not have yet, from an array of
+ * Rotation; borrowed likewise. Until then they look like earlier ones. */
+void ours_take_rotations(struct ours *o, const json_t *rotations);
+
 const struct ours_account *ours_find(const struct ours *o, const char *name);
 
 enum ours_kind {
@@ -46,6 +51,7 @@ enum ours_kind {
     OURS_REUSABLE,   /* key-bound, for all domains of the account */
     OURS_OTHER_FORM, /* the URL where it should be key-bound */
     OURS_EARLIER,    /* key-bound, of an earlier key of the account */
+    OURS_NEXT,       /* key-bound, of the key that it will have */
 };
 
 /* ours_uri_fn - Return: 0; nonzero ends it and is returned. */

@@ -168,9 +168,9 @@ int records_values_each(const struct ctl_context *c,
     struct walk w = {
         .c = c,
         .daemon = { .expected = WITHHELD },
-        .parameters =
-            json_pack("{s:s*, s:s*, s:s*}", "account", filter->account,
-                      "domain", filter->domain, "form", filter->form),
+        .parameters = json_pack("{s:s*, s:s*, s:s*, s:s*}", "account",
+                                filter->account, "domain", filter->domain,
+                                "form", filter->form, "key", filter->key),
         .proven = json_object(),
         .fn = fn,
         .userdata = userdata,

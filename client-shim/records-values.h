@@ -35,6 +35,8 @@ struct records_filter {
     const char *account;
     const char *domain; /* normal form */
     const char *form;   /* "url" or "key-bound"; NULL: the directory's */
+    const char *key;    /* "new" or "old" of the account's rotation; NULL: the
+                           one that it has now */
 };
 
 typedef int (*records_value_fn)(const struct records_value *v, void *userdata);

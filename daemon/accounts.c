@@ -5,6 +5,8 @@
 #include <string.h>
 #include <syslog.h>
 
+#include <sodium.h>
+
 #include "base/log.h"
 #include "daemon/guardian.h"
 #include "daemon/message-ids.h"
@@ -92,6 +94,7 @@ static int accounts_insert(struct guardian *g, struct store_account *row,
     if (!a)
         return -ENOMEM;
     a->row = *row;
+    a->records_revision = (uint64_t)randombytes_random() << 16;
     *row = (struct store_account){ 0 };
     account_settle(g, a);
     memmove(more + at + 1, more + at, (as->n - at) * sizeof(struct account *));

@@ -27,6 +27,9 @@ struct account {
     /* Of its keys on other tokens than its own: the highest, and where. */
     unsigned elsewhere;
     const struct token *elsewhere_token;
+    /* Another number with each change of its records, and in each run of the
+     * daemon: whoever has read them all knows by it that they are the same. */
+    uint64_t records_revision;
 
     struct rotation *rotation; /* the last one, or NULL (daemon/rotate.h) */
     struct hold hold;          /* requests that wait for it */

@@ -56,7 +56,9 @@ ADMIN_METHOD(admin_on_rotation_answer);
 ADMIN_METHOD(admin_on_rotation_abort);
 ADMIN_METHOD(admin_on_rotation_resolve); /* admin-resolve.c */
 ADMIN_METHOD(admin_on_rotation_sign);    /* admin-rotation-sign.c */
-ADMIN_METHOD(admin_on_name_deny);        /* admin-name.c */
+ADMIN_METHOD(admin_on_rotation_records); /* admin-rotation-records.c */
+ADMIN_METHOD(admin_on_rotation_accept);
+ADMIN_METHOD(admin_on_name_deny); /* admin-name.c */
 ADMIN_METHOD(admin_on_name_allow);
 ADMIN_METHOD(admin_on_name_denied);
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "acme/json-strict.h"
-#include "daemon/admin-call.h"
+#include "daemon/admin-rotation.h"
 #include "daemon/directory-changes.h"
 #include "daemon/params.h"
 
@@ -148,11 +148,22 @@ static bool begin(struct guardian *g, struct varlink_call *call,
     return true;
 }
 
+/* Every value of a key-bound record begins with it. */
+static bool same_prefix(const struct store_account *a,
+                        const struct store_account *b)
+{
+    const char *x = a->meta.account_hash_prefix;
+    const char *y = b->meta.account_hash_prefix;
+
+    return x && y ? strcmp(x, y) == 0 : x == y;
+}
+
 static void set_directory(struct guardian *g, struct varlink_call *call,
                           struct account *a, const struct store_account *row)
 {
     CLEANUP_JSON json_t *changes = json_array();
     CLEANUP_JSON json_t *lines = json_array();
+    int r;
 
     if (!changes || !lines || directory_changes(&a->row, row, changes, lines)) {
         admin_error_busy(call);
@@ -160,6 +171,13 @@ static void set_directory(struct guardian *g, struct varlink_call *call,
     }
     if (!begin(g, call, row->acme.name, lines))
         return;
+    r = same_prefix(&a->row, row)
+            ? 0
+            : rotate_records_change(g, a, true, varlink_call_peer(call));
+    if (r) {
+        admin_error_records(call, a, r);
+        return;
+    }
     if (accounts_update(g, a, row))
         admin_error_busy(call);
     else

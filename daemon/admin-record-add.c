@@ -6,7 +6,7 @@
 
 #include "acme/domain.h"
 #include "acme/persist.h"
-#include "daemon/admin-call.h"
+#include "daemon/admin-rotation.h"
 #include "daemon/params.h"
 #include "daemon/record-rules.h"
 
@@ -211,12 +211,32 @@ static bool audit_all(struct guardian *g, struct varlink_call *call,
     return true;
 }
 
+/* A rotation under way must know of what is added, before it is there. False:
+ * it was answered. */
+static bool tell_rotations(struct guardian *g, struct varlink_call *call,
+                           const struct store_record *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct account *a = accounts_find(&g->accounts, x[i].account);
+        bool same = false;
+        int r = store_record_same(g->store, &x[i], &same);
+
+        if (r == 0 && !same)
+            r = rotate_records_change(g, a, true, varlink_call_peer(call));
+        if (r) {
+            admin_error_records(call, a, r);
+            return false;
+        }
+    }
+    return true;
+}
+
 static void record_add(struct guardian *g, struct varlink_call *call,
                        const struct store_record *x, size_t n)
 {
     struct store_record_counts counts = { 0 };
 
-    if (!audit_all(g, call, x, n))
+    if (!audit_all(g, call, x, n) || !tell_rotations(g, call, x, n))
         return;
     if (store_records_add(g->store, x, n, &counts))
         admin_error_busy(call);
@@ -270,10 +290,13 @@ ADMIN_METHOD(admin_on_record_remove)
     };
     struct identifier id = { .type = IDENTIFIER_DNS };
     const struct identifiers ids = { &id, 1 };
+    struct account *a;
     size_t removed = 0;
 
-    if (!params_take(call, parameters, params, ARRAY_LEN(params)) ||
-        !admin_account(g, call, account))
+    if (!params_take(call, parameters, params, ARRAY_LEN(params)))
+        return;
+    a = admin_account(g, call, account);
+    if (!a)
         return;
     id.value = params_borrow(domain); /* only read */
     if (!admin_begin(g, call,
@@ -281,7 +304,8 @@ ADMIN_METHOD(admin_on_record_remove)
                                               .identifiers = &ids,
                                               .detail = issuer }))
         return;
-    if (store_record_remove(g->store, account, domain, issuer, &removed))
+    if (rotate_records_change(g, a, false, varlink_call_peer(call)) ||
+        store_record_remove(g->store, account, domain, issuer, &removed))
         admin_error_busy(call);
     else
         varlink_reply_json(call,

@@ -9,6 +9,7 @@
 #include "daemon/params.h"
 #include "daemon/record-rules.h"
 #include "daemon/record-value.h"
+#include "daemon/rotate.h"
 
 /*
  * RecordList and RecordValues: pages, read along an index and written by hand,
@@ -22,6 +23,7 @@ struct listing {
     struct varlink_call *call;
     struct store_record_query query;
     const char *form; /* RecordValues: what was asked for, or NULL */
+    const char *key;  /* likewise */
     int64_t limit, now_s;
     struct page page;
     struct buf after; /* what query.after_... point into */
@@ -166,12 +168,55 @@ static int check_account(struct listing *l, const struct account *a)
 {
     struct record_refusal refusal;
 
+    if (l->key && strcmp(l->key, "new") == 0 && a->rotation &&
+        rotation_proves_new(&a->rotation->row)) {
+        if (a->rotation->run.new_key == ROTATION_YES)
+            return 0;
+        return withhold(l, a->row.acme.name, "not-proven",
+                        "it was never proven that the new account is ours: "
+                        "rotate resume");
+    }
     if (account_why_unresolved(a))
         return withhold(l, a->row.acme.name, "account-not-valid",
                         account_why_unresolved(a));
     if (record_proof_check(&a->row, l->now_s, &refusal))
         return withhold(l, a->row.acme.name, refusal.code, refusal.text);
     return 0;
+}
+
+/* Of a rotation: that of before, or that of after. */
+static int take_key(struct listing *l, const struct account *a)
+{
+    const struct store_rotation *x = a->rotation ? &a->rotation->row : NULL;
+
+    if (!l->key || strcmp(l->key, "current") == 0)
+        return 0;
+    l->answered = true;
+    if (!x) {
+        admin_error(l->call, "NoRotation",
+                    json_pack("{s:s}", "account", a->row.acme.name));
+        return REFUSED;
+    }
+    if (!x->new_thumbprint) {
+        admin_error_state(l->call, rotation_state_name(x->state),
+                          "there is no new key yet");
+        return REFUSED;
+    }
+    l->answered = false;
+    if (strcmp(l->key, "new") == 0) {
+        l->source.thumbprint = x->new_thumbprint;
+        l->source.url = x->new_url ? x->new_url : l->source.url;
+    } else {
+        l->source.thumbprint = x->old_thumbprint;
+        l->source.url = x->old_url ? x->old_url : l->source.url;
+    }
+    return 0;
+}
+
+static bool key_ok(const char *key)
+{
+    return strcmp(key, "current") == 0 || strcmp(key, "new") == 0 ||
+           strcmp(key, "old") == 0;
 }
 
 /* Another account than that of the record before. */
@@ -194,6 +239,8 @@ static int take_account(struct listing *l, const char *name)
                           "accountHashPrefix");
         l->answered = true;
     }
+    if (r == 0)
+        r = take_key(l, a);
     if (r == 0)
         l->account = a;
     return r;
@@ -258,6 +305,7 @@ ADMIN_METHOD(admin_on_record_values)
         { "account", PARAM_STRING, true, { .string = &l.query.account } },
         { "domain", PARAM_STRING, true, { .string = &l.query.domain } },
         { "form", PARAM_STRING, true, { .string = &l.form } },
+        { "key", PARAM_STRING, true, { .string = &l.key } },
         { "after", PARAM_STRING, true, { .string = &after } },
         { "limit", PARAM_NUMBER, true, { .number = &l.limit } },
     };
@@ -266,6 +314,10 @@ ADMIN_METHOD(admin_on_record_values)
         return;
     if (l.form && !record_form_ok(l.form)) {
         admin_error_value(call, "form", "is url or key-bound");
+        return;
+    }
+    if (l.key && !key_ok(l.key)) {
+        admin_error_value(call, "key", "is current, new or old");
         return;
     }
     if (listing_begin(&l, "values", after))

@@ -20,7 +20,7 @@ static bool is_proven(const struct account *a)
 
 static uint64_t grace_left_ms(const struct store_rotation *x)
 {
-    int64_t left_s = x->since_s + x->grace_s - time(NULL);
+    int64_t left_s = rotate_destroy_s(x) - time(NULL);
 
     return left_s > 0 && !x->keep_old ? (uint64_t)left_s * 1000 : 0;
 }
@@ -74,18 +74,49 @@ enum rotation_ask rotation_due(const struct account *a, uint64_t *ret_wait_ms)
     if (r->row.state == ROTATION_SWITCHED && r->row.confirmed_s &&
         r->row.kind != ROTATION_KIND_RELEASE && !is_proven(a))
         return ROTATION_ASK_PROVE;
+    if (rotation_work_due(a, ret_wait_ms) != ROTATION_WORK_NONE ||
+        *ret_wait_ms > 0)
+        return ROTATION_ASK_NONE;
     *ret_wait_ms = wait_ms(a);
     if (*ret_wait_ms == 0 && rotation_deactivates(&r->row, &r->run))
         return ROTATION_ASK_DEACTIVATE;
     return ROTATION_ASK_NONE;
 }
 
-/* When the daemon goes on by itself. */
+enum rotation_work rotation_work_due(const struct account *a,
+                                     uint64_t *ret_wait_ms)
+{
+    const struct rotation *r = a->rotation;
+    enum rotation_work work = ROTATION_WORK_NONE;
+    int64_t wait_s = 0;
+
+    /* A key outside proves nothing here. */
+    if (!r->busy)
+        work =
+            rotation_work(&r->row, &r->run,
+                          is_proven(a) || r->row.kind == ROTATION_KIND_RELEASE,
+                          time(NULL), &wait_s);
+    *ret_wait_ms = (uint64_t)wait_s * 1000;
+    return work;
+}
+
+/* When it goes on, where that is long ahead. */
 static json_t *due_json(const struct store_rotation *x)
 {
-    if (x->state != ROTATION_CLEANED || x->keep_old)
-        return json_null();
-    return admin_time(x->since_s + x->grace_s);
+    if (x->state == ROTATION_CLEANED && !x->keep_old)
+        return admin_time(rotate_destroy_s(x));
+    if (x->state == ROTATION_RECORDS_VERIFIED)
+        return admin_time(x->caches_s);
+    if (x->state == ROTATION_SWITCHED && x->key_bound && x->verified_s)
+        return admin_time(x->since_s + x->grace_s);
+    return json_null();
+}
+
+static json_t *skipped_json(const struct store_rotation *x)
+{
+    return x->key_bound
+               ? json_array()
+               : json_pack("[s,s]", "records-published", "records-verified");
 }
 
 /* For guardianctl, which composes what a key outside signs first. */
@@ -120,20 +151,19 @@ json_t *admin_rotation_json(const struct account *a)
     if (x->state == ROTATION_DRAINING)
         rotate_open(a, &open);
     return json_pack(
-        "{s:s,s:s,s:s,s:o,s:o,s:s,s:b,s:s,s:s,s:[s,s],s:s?,s:s?,s:s,s:s?,s:s,s:"
+        "{s:s,s:s,s:s,s:o,s:o,s:s,s:b,s:s,s:s,s:o,s:s?,s:s?,s:s,s:s?,s:s,s:"
         "s,"
         "s:s?,s:s,s:s?,s:b,s:o,s:o,"
-        "s:b,s:I,s:I,s:I,s:I,s:o,s:o,s:b,s:I,s:I,s:b,s:I,s:s?,s:I}",
+        "s:b,s:I,s:I,s:I,s:I,s:o,s:o,s:b,s:I,s:I,s:b,s:I,s:s?,s:I,s:o}",
         "account", x->account, "kind", rotation_kind_name(x->kind), "state",
         rotation_state_name(x->state), "since", admin_time(x->since_s),
         "started", admin_time(x->started_s), "by", x->by, "over",
         (int)rotation_is_over(x->state), "actor", next.actor, "next", next.text,
-        "skipped", "records-published", "records-verified", "reason", x->reason,
-        "text", x->text, "oldThumbprint", x->old_thumbprint, "newThumbprint",
-        x->new_thumbprint, "oldKeyLabel", x->old_label, "newKeyLabel",
-        x->new_label, "oldToken", x->old_token, "newToken", x->new_token,
-        "newUrl", x->new_url, "lost", (int)rotation_is_lost(x), "oldKey",
-        jwk_of(&r->old_key), "newKey",
+        "skipped", skipped_json(x), "reason", x->reason, "text", x->text,
+        "oldThumbprint", x->old_thumbprint, "newThumbprint", x->new_thumbprint,
+        "oldKeyLabel", x->old_label, "newKeyLabel", x->new_label, "oldToken",
+        x->old_token, "newToken", x->new_token, "newUrl", x->new_url, "lost",
+        (int)rotation_is_lost(x), "oldKey", jwk_of(&r->old_key), "newKey",
         x->new_jwk ? jwk_of(&r->new_key) : json_null(), "keepOldKey",
         (int)x->keep_old, "grace", (json_int_t)x->grace_s, "orderDrain",
         (json_int_t)x->order_drain_s, "settle", (json_int_t)x->settle_s,
@@ -143,7 +173,8 @@ json_t *admin_rotation_json(const struct account *a)
         (json_int_t)a->hold.n, "openOrders", (json_int_t)open.orders,
         "ordersUnknown", (int)open.unknown, "openConnections",
         (json_int_t)open.connections, "ask",
-        ask ? rotation_ask_name(ask) : NULL, "waitMs", (json_int_t)wait);
+        ask ? rotation_ask_name(ask) : NULL, "waitMs", (json_int_t)wait,
+        "records", rotation_records_json(a));
 }
 
 void admin_reply_rotation(struct varlink_call *call, const struct account *a)

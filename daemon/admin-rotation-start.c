@@ -43,23 +43,6 @@ static void start_free(struct start *s)
 
 /* ---- may it? ---- */
 
-static int stop_at_first(const struct store_record *record, void *userdata)
-{
-    (void)record;
-    (void)userdata;
-    return 1;
-}
-
-/* Records with the key's hash in them: publishing the new ones comes first. */
-static bool has_key_bound_records(const struct guardian *g,
-                                  const struct account *a)
-{
-    const struct store_record_query q = { .account = a->row.acme.name };
-
-    return a->row.meta.account_hash_prefix &&
-           store_record_each(g->store, &q, stop_at_first, NULL) != 0;
-}
-
 static void refuse_second(struct varlink_call *call, const struct account *a)
 {
     const struct store_rotation *x = &a->rotation->row;
@@ -85,8 +68,8 @@ static bool is_in_the_way(const struct account *a, enum rotation_kind kind)
 }
 
 /* False: it was answered. */
-static bool may_start(const struct guardian *g, struct varlink_call *call,
-                      const struct account *a, const struct store_rotation *x)
+static bool may_start(struct varlink_call *call, const struct account *a,
+                      const struct store_rotation *x)
 {
     const char *state = account_status_name(account_status(a));
     bool move = x->kind == ROTATION_KIND_MOVE;
@@ -106,10 +89,6 @@ static bool may_start(const struct guardian *g, struct varlink_call *call,
         admin_error_state(call, "key-change-unsupported",
                           "the CA's directory names no keyChange: account move "
                           "makes a new account instead");
-    else if (has_key_bound_records(g, a))
-        admin_error_state(call, "key-bound",
-                          "its records name its key: this version rotates "
-                          "accounts whose records name their URL");
     else
         return true;
     return false;
@@ -305,6 +284,21 @@ static bool read_kind(struct start *s)
 
 /* ---- it begins ---- */
 
+static int stop_at_first(const struct store_record *record, void *userdata)
+{
+    (void)record;
+    (void)userdata;
+    return 1;
+}
+
+/* If that cannot be told, it is as if. */
+static bool has_records(const struct guardian *g, const struct account *a)
+{
+    const struct store_record_query q = { .account = a->row.acme.name };
+
+    return store_record_each(g->store, &q, stop_at_first, NULL) != 0;
+}
+
 int rotation_plan(struct guardian *g, struct account *a,
                   const struct store_rotation *wishes, const struct peer *by)
 {
@@ -342,7 +336,9 @@ int rotation_plan(struct guardian *g, struct account *a,
     x.old_generation = a->row.generation;
     x.old_lost = a->rotation && rotation_is_lost(&a->rotation->row);
     x.new_generation = generation;
-    return rotate_commit(g, a, &x, NULL, by);
+    x.key_bound = rotate_changes_records(a, x.kind) && has_records(g, a);
+    r = store_rotation_zones_clear(g->store, x.account);
+    return r ? r : rotate_commit(g, a, &x, NULL, by);
 }
 
 static void plan(struct start *s)
@@ -372,7 +368,7 @@ static void on_found(const struct token_answer *answer, void *userdata)
     }
     memcpy(&key, answer->data.data, sizeof(key));
     key.label[sizeof(key.label) - 1] = '\0';
-    if (!may_start(s->guardian, s->call, s->account, &s->row)) {
+    if (!may_start(s->call, s->account, &s->row)) {
         start_free(s);
         return;
     }
@@ -416,8 +412,7 @@ static bool check(struct start *s)
         admin_error_value(s->call, "newKey", "is too long");
         return false;
     }
-    return may_start(s->guardian, s->call, s->account, &s->row) &&
-           read_target(s) &&
+    return may_start(s->call, s->account, &s->row) && read_target(s) &&
            admin_begin(s->guardian, s->call,
                        &(struct admin_subject){
                            .account = s->account->row.acme.name,

@@ -122,6 +122,10 @@ static void go(struct guardian *g, struct varlink_call *call, struct account *a,
     int r;
 
     next.state = to;
+    if (next.reason && strncmp(next.reason, "records-", 8) == 0) {
+        next.reason = NULL; /* of records that were waited for */
+        next.text = NULL;
+    }
     if (!admin_begin(g, call,
                      &(struct admin_subject){ .account = a->row.acme.name }))
         return;
@@ -195,6 +199,25 @@ static bool look_at_window(struct guardian *g, struct varlink_call *call,
     return r == 0;
 }
 
+/* Nothing is to be asked, done or waited for. */
+static bool is_ready(const struct account *a)
+{
+    uint64_t wait;
+
+    return rotation_due(a, &wait) == ROTATION_ASK_NONE && wait == 0 &&
+           rotation_work_due(a, &wait) == ROTATION_WORK_NONE;
+}
+
+/* Out of a state in which there may be something to do about records. */
+static void step_records(struct guardian *g, struct varlink_call *call,
+                         struct account *a, enum rotation_state to)
+{
+    if (is_ready(a))
+        go(g, call, a, to);
+    else
+        admin_reply_rotation(call, a);
+}
+
 static void step(struct guardian *g, struct varlink_call *call,
                  struct account *a, bool again)
 {
@@ -222,10 +245,8 @@ static void step(struct guardian *g, struct varlink_call *call,
             ask_token(g, call, a, rotate_generate);
         return;
     case ROTATION_KEY_GENERATED:
-        if (rotation_due(a, &wait) != ROTATION_ASK_NONE || wait > 0)
-            admin_reply_rotation(call, a);
-        else
-            go(g, call, a, ROTATION_DRAINING);
+    case ROTATION_RECORDS_VERIFIED:
+        step_records(g, call, a, ROTATION_DRAINING);
         return;
     case ROTATION_DRAINING:
         drain(g, call, a);
@@ -251,25 +272,21 @@ static void step(struct guardian *g, struct varlink_call *call,
     case ROTATION_ABORTING:
         if (!x->new_jwk)
             ask_token(g, call, a, rotate_find);
-        else if (rotation_due(a, &wait) == ROTATION_ASK_NONE && wait == 0)
+        else if (is_ready(a))
             ask_token(g, call, a, rotate_destroy);
         else
             admin_reply_rotation(call, a);
         return;
     case ROTATION_SWITCHED:
-        if (rotation_due(a, &wait) == ROTATION_ASK_NONE && wait == 0)
-            go(g, call, a, ROTATION_CLEANED);
-        else
-            admin_reply_rotation(call, a);
+        step_records(g, call, a, ROTATION_CLEANED);
         return;
     case ROTATION_CLEANED:
-        if (rotation_due(a, &wait) == ROTATION_ASK_NONE && wait == 0)
+        if (is_ready(a))
             ask_token(g, call, a, rotate_destroy);
         else
             admin_reply_rotation(call, a);
         return;
     case ROTATION_RECORDS_PUBLISHED:
-    case ROTATION_RECORDS_VERIFIED:
     case ROTATION_UNRESOLVED:
     case ROTATION_DONE:
     case ROTATION_ABORTED:

@@ -3,6 +3,7 @@
 
 #include "daemon/admin-call.h"
 #include "daemon/rotate.h"
+#include "daemon/rotation-records.h"
 
 /* What the methods about rotations share. */
 
@@ -26,6 +27,14 @@ bool admin_check_time(struct varlink_call *call, enum admin_time which,
 
 /* rotation_due() - what is to be asked now, or (NONE) how long to wait. */
 enum rotation_ask rotation_due(const struct account *a, uint64_t *ret_wait_ms);
+
+/* rotation_work_due() - what is to be done about records now, or (NONE) how
+ * long to wait for that. */
+enum rotation_work rotation_work_due(const struct account *a,
+                                     uint64_t *ret_wait_ms);
+
+/* Type RotationRecords, or null. NULL: no memory. */
+json_t *rotation_records_json(const struct account *a);
 
 /* Type Rotation. NULL: no memory. */
 json_t *admin_rotation_json(const struct account *a);
@@ -51,6 +60,10 @@ int rotation_plan(struct guardian *g, struct account *a,
 bool admin_read_key_kind(struct varlink_call *call, const char *alg,
                          int64_t rsa_bits,
                          struct store_rotation *row) MUST_CHECK;
+
+/* admin_error_records() - of rotate_records_change(): nonzero. */
+void admin_error_records(struct varlink_call *call, const struct account *a,
+                         int r);
 
 /* admin_rotation_error() - of rotate_commit(): nonzero. */
 void admin_rotation_error(struct varlink_call *call, int r);

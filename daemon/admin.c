@@ -304,6 +304,8 @@ static const struct varlink_method methods[] = {
     { "RotationResolve", admin_on_rotation_resolve, ROLE_OPS },
     { "RotationSign", admin_on_rotation_sign, ROLE_OPS },
     { "RotationAnswer", admin_on_rotation_answer, ROLE_OPS },
+    { "RotationRecords", admin_on_rotation_records, ROLE_OPS },
+    { "RotationAccept", admin_on_rotation_accept, ROLE_ADMIN },
     { "RotationAbort", admin_on_rotation_abort, ROLE_ADMIN },
     { "BackupBegin", admin_on_backup_begin, ROLE_ADMIN },
     { "BackupRead", admin_on_backup_read, ROLE_ADMIN },

@@ -66,6 +66,8 @@ int record_source_init(struct record_source *s,
     if (key_bound && !has_prefix)
         return REFUSED;
     *s = (struct record_source){ .account = account,
+                                 .thumbprint = account->acme.thumbprint,
+                                 .url = account->acme.account_url,
                                  .key_bound = key_bound,
                                  .staging = record_is_staging(account) };
     return 0;
@@ -83,14 +85,12 @@ static int make_accounturi(struct record_source *s,
                            const struct store_record *x,
                            struct refusal *ret_refusal)
 {
-    const struct acme_account *acme = &s->account->acme;
-
     buf_clear(&s->accounturi);
     if (!s->key_bound)
-        return buf_append_str(&s->accounturi, acme->account_url);
+        return buf_append_str(&s->accounturi, s->url);
     return persist_accounturi(s->account->meta.account_hash_prefix,
-                              x->reusable ? "*" : x->domain, acme->thumbprint,
-                              acme->account_url, &s->accounturi, ret_refusal);
+                              x->reusable ? "*" : x->domain, s->thumbprint,
+                              s->url, &s->accounturi, ret_refusal);
 }
 
 static int make_value(struct record_source *s, const struct store_record *x,

@@ -13,6 +13,8 @@ bool record_form_ok(const char *form); /* "url", "key-bound" */
 /* What the values of an account's records are made of. */
 struct record_source {
     const struct store_account *account;
+    /* The account's, or what the caller sets. */
+    const char *thumbprint, *url;
     bool key_bound;
     bool staging;
     struct buf accounturi, value; /* of the last one */

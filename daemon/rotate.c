@@ -15,6 +15,7 @@
 #include "daemon/lacme.h"
 #include "daemon/message-ids.h"
 #include "daemon/params.h"
+#include "daemon/rotation-records.h"
 
 #define RETRY_MS 60000 /* of what the daemon does by itself */
 
@@ -401,6 +402,38 @@ int rotate_commit(struct guardian *g, struct account *a,
     return 0;
 }
 
+bool rotate_changes_records(const struct account *a, enum rotation_kind kind)
+{
+    return a->row.meta.account_hash_prefix || kind == ROTATION_KIND_MOVE;
+}
+
+int rotate_records_change(struct guardian *g, struct account *a, bool more,
+                          const struct peer *by)
+{
+    struct store_rotation next;
+    int e = 0;
+
+    if (more && rotate_is_active(a) &&
+        rotate_changes_records(a, a->rotation->row.kind)) {
+        next = a->rotation->row;
+        if (rotation_add_record(&next))
+            return ROTATE_E_HELD;
+        if (next.key_bound != a->rotation->row.key_bound ||
+            next.state != a->rotation->row.state)
+            e = rotate_commit(g, a, &next, &a->rotation->run, by);
+    }
+    if (e == 0)
+        a->records_revision++;
+    return e;
+}
+
+int64_t rotate_destroy_s(const struct store_rotation *x)
+{
+    bool waited = x->key_bound && !x->old_lost;
+
+    return waited ? x->since_s : x->since_s + x->grace_s;
+}
+
 void rotate_forget(struct account *a)
 {
     rotation_free(a->rotation);
@@ -492,7 +525,7 @@ static uint64_t rotate_due_ms(const struct rotation *r)
     int64_t left_s;
 
     if (r->row.state == ROTATION_CLEANED) {
-        left_s = r->row.since_s + r->row.grace_s - time(NULL);
+        left_s = rotate_destroy_s(&r->row) - time(NULL);
         return left_s > 0 ? (uint64_t)left_s * 1000 : RETRY_MS;
     }
     if (r->orders_held)

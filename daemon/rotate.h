@@ -83,6 +83,29 @@ int rotate_commit(struct guardian *g, struct account *a,
                   const struct peer *by) MUST_CHECK;
 #define ROTATE_E_AUDIT 1
 
+/* rotate_changes_records() - what records there are become others by such a
+ * rotation: they name the key, or it is another account's. */
+bool rotate_changes_records(const struct account *a, enum rotation_kind kind);
+
+/**
+ * rotate_records_change() - the account's records are about to change
+ * @more: there will be one that was not there, or another
+ *
+ * What was seen on the servers is not all any more: back to records-published,
+ * before the change is made.
+ *
+ * Return: 0; ROTATE_E_HELD: not now, the key is being changed; as
+ * rotate_commit().
+ */
+int rotate_records_change(struct guardian *g, struct account *a, bool more,
+                          const struct peer *by) MUST_CHECK;
+#define ROTATE_E_HELD 2
+
+/* rotate_destroy_s() - when the old key may be destroyed, in cleaned. Where
+ * records name the key, the grace was before they were removed, unless the
+ * account was lost. */
+int64_t rotate_destroy_s(const struct store_rotation *x);
+
 /* rotate_hold_orders() - draining: make new orders wait, for a while. */
 void rotate_hold_orders(struct rotation *r);
 

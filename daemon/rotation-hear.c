@@ -510,7 +510,7 @@ int rotation_hear(const struct store_rotation *x,
         hear_planned(&h);
     else if (ask == ROTATION_ASK_REGISTER)
         hear_register(&h);
-    else if (x->state == ROTATION_KEY_GENERATED)
+    else if (rotation_proves_new(x))
         hear_new_account(&h);
     else if (x->state == ROTATION_SWITCHING)
         hear_refused(&h);

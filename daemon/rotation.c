@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "daemon/rotation-records.h"
+
 static const char *const ask_names[] = {
     [ROTATION_ASK_NONE] = "none",
     [ROTATION_ASK_KEY_CHANGE] = "key-change",
@@ -97,6 +99,8 @@ bool rotation_deactivates(const struct store_rotation *x,
 bool rotation_may_abort(const struct store_rotation *x)
 {
     return x->state == ROTATION_PLANNED || x->state == ROTATION_KEY_GENERATED ||
+           x->state == ROTATION_RECORDS_PUBLISHED ||
+           x->state == ROTATION_RECORDS_VERIFIED ||
            x->state == ROTATION_DRAINING ||
            (x->state == ROTATION_SWITCHING && x->sent_s == 0);
 }
@@ -108,8 +112,14 @@ bool rotation_may_go(enum rotation_state from, enum rotation_state to)
     static const unsigned arrows[ROTATION_STATE_COUNT] = {
         [ROTATION_PLANNED] =
             TO(KEY_GENERATED) | TO(ABORTING) | TO(ACCOUNT_LOST),
-        [ROTATION_KEY_GENERATED] = TO(DRAINING) | TO(ABORTING),
-        [ROTATION_DRAINING] = TO(SWITCHING) | TO(ABORTING),
+        [ROTATION_KEY_GENERATED] =
+            TO(RECORDS_PUBLISHED) | TO(DRAINING) | TO(ABORTING),
+        [ROTATION_RECORDS_PUBLISHED] = TO(RECORDS_VERIFIED) | TO(ABORTING),
+        /* Back: a record was added that nobody has seen on a server. */
+        [ROTATION_RECORDS_VERIFIED] =
+            TO(DRAINING) | TO(RECORDS_PUBLISHED) | TO(ABORTING),
+        [ROTATION_DRAINING] =
+            TO(SWITCHING) | TO(RECORDS_PUBLISHED) | TO(ABORTING),
         /* Back to draining: nobody asked for the request in time. */
         [ROTATION_SWITCHING] = TO(DRAINING) | TO(ABORTING) | TO(SWITCHED) |
                                TO(SWITCH_REFUSED) | TO(UNRESOLVED),
@@ -181,6 +191,42 @@ static bool kind_next(const struct store_rotation *x, struct rotation_next *ret)
     return false;
 }
 
+/* Of states in which records are waited for or worked on. */
+static struct rotation_next next_about_records(const struct store_rotation *x)
+{
+    if (x->reason && strcmp(x->reason, "records-by-hand") == 0 &&
+        (x->state == ROTATION_RECORDS_PUBLISHED ||
+         x->state == ROTATION_SWITCHED || x->state == ROTATION_ABORTING))
+        return (struct rotation_next){
+            "operator", "the changes that rotate changes shows are made in the "
+                        "zones without a publisher, then rotate resume"
+        };
+    if (x->state == ROTATION_KEY_GENERATED && !rotation_switches_first(x))
+        return (struct rotation_next){ "ops", "the records of the new key are "
+                                              "published beside the old ones" };
+    if (x->state == ROTATION_SWITCHED && x->published_s == 0)
+        return (struct rotation_next){ "ops", "the records of the new key are "
+                                              "published" };
+    if (x->state == ROTATION_SWITCHED && x->verified_s == 0)
+        return (struct rotation_next){ "ops",
+                                       "the records of the new key are looked "
+                                       "for on every server" };
+    if (x->state == ROTATION_SWITCHED)
+        return (struct rotation_next){ "ops",
+                                       "after the grace the records of the old "
+                                       "key are removed" };
+    if (x->state == ROTATION_CLEANED && !x->keep_old)
+        return (struct rotation_next){ "guardian",
+                                       "the old key is destroyed on the "
+                                       "token" };
+    if (x->state == ROTATION_ABORTING && x->published_s)
+        return (struct rotation_next){ "ops",
+                                       "when the CA has taken the old key, the "
+                                       "records of the new one are removed, "
+                                       "then it is destroyed" };
+    return (struct rotation_next){ 0 };
+}
+
 struct rotation_next rotation_next(const struct store_rotation *x)
 {
     static const struct rotation_next all[ROTATION_STATE_COUNT] = {
@@ -237,11 +283,20 @@ struct rotation_next rotation_next(const struct store_rotation *x)
         return kind;
     if (x->state == ROTATION_SWITCHED && x->confirmed_s == 0)
         return confirming;
+    if (x->key_bound && next_about_records(x).actor)
+        return next_about_records(x);
     if (x->state == ROTATION_CLEANED && x->keep_old)
         return keeping;
     if ((size_t)x->state < ARRAY_LEN(all) && all[x->state].actor)
         return all[x->state];
     return (struct rotation_next){ "operator", "this state is unknown" };
+}
+
+bool rotation_proves_new(const struct store_rotation *x)
+{
+    return x->kind == ROTATION_KIND_MOVE &&
+           (x->state == ROTATION_KEY_GENERATED ||
+            x->state == ROTATION_RECORDS_PUBLISHED);
 }
 
 static enum rotation_ask question_refused(const struct store_rotation *x,
@@ -299,7 +354,7 @@ static enum rotation_ask question(const struct store_rotation *x,
     if (x->state == ROTATION_PLANNED && asks_first(x) &&
         run->old_key != ROTATION_YES)
         return ROTATION_ASK_OLD_KEY;
-    if (x->state == ROTATION_KEY_GENERATED && x->kind == ROTATION_KIND_MOVE)
+    if (rotation_proves_new(x))
         return question_move(x, run);
     if (x->state != ROTATION_SWITCHING || x->kind == ROTATION_KIND_MOVE)
         return ROTATION_ASK_NONE;

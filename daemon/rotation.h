@@ -11,7 +11,10 @@
  * daemon/rotate.h makes it happen.
  *
  *   planned -> key-generated -> draining -> switching -> switched -> cleaned
- *                                              |            |         -> done
+ *                  |               ^           |            |         -> done
+ *                  v               |           |            |
+ *     records-published -> records-verified    |            |
+ *                                              |            |
  *     any state before the request is out      |            |
  *       -> aborting -> aborted                 |-> switch-refused -> aborting
  *                                              |            |
@@ -27,9 +30,9 @@
  * is deactivated. adopt has its old key outside, release the new one: what they
  * are to sign is given out without its signature.
  *
- * Between key-generated and draining lie records-published and
- * records-verified, for accounts with key-bound records: those are not rotated
- * yet. An account whose records name its URL has nothing to publish.
+ * The states of records are for accounts whose records name their key
+ * (daemon/rotation-records.h); those whose records name their URL have nothing
+ * to publish. A record that is added later leads back to records-published.
  */
 
 /* What to ask the CA; each is one request on a connection of its own. */
@@ -120,6 +123,11 @@ bool rotation_is_lost(const struct store_rotation *x);
 /* rotation_deactivates() - cleaned: the old account is to be, at the CA. */
 bool rotation_deactivates(const struct store_rotation *x,
                           const struct rotation_run *run);
+
+/* rotation_proves_new() - records may be about to name another account, which
+ * is registered and has to answer the new key first, in each run of the
+ * daemon. */
+bool rotation_proves_new(const struct store_rotation *x);
 
 /* rotation_may_abort() - nothing has been given out that could still switch. */
 bool rotation_may_abort(const struct store_rotation *x);

@@ -116,6 +116,21 @@ int store_records_add(struct store *s, const struct store_record *x, size_t n,
     return 0;
 }
 
+int store_record_same(struct store *s, const struct store_record *x, bool *ret)
+{
+    CLEANUP_STMT sqlite3_stmt *stmt = NULL;
+    int r;
+
+    r = sql_prepare(s->db,
+                    "SELECT 1 FROM record WHERE account = ?1 AND domain = ?2"
+                    " AND issuer = ?3 AND wildcard = ?4 AND reusable = ?5"
+                    " AND until_s = ?6",
+                    &stmt);
+    if (r == 0)
+        r = bind_record(stmt, x);
+    return r ? r : sql_step(stmt, ret);
+}
+
 int store_record_remove(struct store *s, const char *account,
                         const char *domain, const char *issuer, size_t *ret_n)
 {

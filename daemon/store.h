@@ -247,6 +247,9 @@ int store_records_add(struct store *s, const struct store_record *x, size_t n,
 int store_record_remove(struct store *s, const char *account,
                         const char *domain, const char *issuer,
                         size_t *ret_n) MUST_CHECK;
+/* store_record_same() - it is there, and with these very facts. */
+int store_record_same(struct store *s, const struct store_record *x,
+                      bool *ret) MUST_CHECK;
 /* store_record_has() - any for this account and domain; @ret_wildcard: one that
  * is wildcard. */
 int store_record_has(struct store *s, const char *account, const char *domain,
@@ -292,6 +295,25 @@ int store_rotations(struct store *s, struct store_rotation **ret,
 void store_rotation_deinit(struct store_rotation *x);
 int store_rotation_copy(const struct store_rotation *from,
                         struct store_rotation *ret) MUST_CHECK;
+
+/*
+ * Zones of which a person has said that a rotation need not have seen the
+ * records on their servers. What is there already stays as it is.
+ */
+struct store_rotation_zone {
+    char *account, *zone;
+    int64_t accepted_s;
+    char *by; /* "uid 0" */
+};
+int store_rotation_zone_accept(struct store *s,
+                               const struct store_rotation_zone *x) MUST_CHECK;
+int store_rotation_zones_clear(struct store *s, const char *account) MUST_CHECK;
+/* store_rotation_zone_each() - by name; stops at the first nonzero of @fn,
+ * which is then returned. */
+typedef int (*store_rotation_zone_fn)(const char *zone, void *userdata);
+int store_rotation_zone_each(struct store *s, const char *account,
+                             store_rotation_zone_fn fn,
+                             void *userdata) MUST_CHECK;
 
 /* store_deny() - what is denied already stays as it is. */
 int store_deny(struct store *s, const struct store_denied *x) MUST_CHECK;

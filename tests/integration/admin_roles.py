@@ -35,9 +35,11 @@ NEEDED = {
     "RotationSign": OPS,
     "RotationResolve": OPS,
     "RotationAnswer": OPS,
+    "RotationRecords": OPS,
     # Alone with "scheduled"; else admin.
     "RotationStart": OPS,
     "RotationAbort": ADMIN,
+    "RotationAccept": ADMIN,
     "TokenUnlock": ADMIN,
     "TokenSelfTest": ADMIN,
     "AccountCreate": ADMIN,

@@ -72,7 +72,7 @@ class Cases:
         self.w.ctl("records", "add", name, *domains)
         for d in domains:
             self.bind.add("persist", d.split(".", d.count(".") - 1)[-1],
-                          f"add {LABEL}.{d}. 60 TXT \"{ISSUER}; accounturi="
+                          f"add {LABEL}.{d}. 1 TXT \"{ISSUER}; accounturi="
                           f"{a['url']}\"")
         return name, ca, a["url"]
 

@@ -189,12 +189,65 @@ static void test_what_revoke_removes(void **state)
     assert_false(removes(&o, "any.example", URL "0"));
 }
 
+#define T_NEXT "DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDA"
+
+/* The key that a rotation will give the account lies on the token as earlier
+ * ones do, and its records are in DNS before it is the account's. */
+static void test_the_key_that_is_next(void **state)
+{
+    static const char text[] =
+        "[{\"account\": \"bound\", \"newThumbprint\": \"" T_OLD
+        "\", \"over\": false}, {\"account\": \"le\", \"newThumbprint\": "
+        "\"" T_NEXT "\", \"over\": true}, {\"account\": \"twin\"}, {}]";
+    CLEANUP_PUBLISH_OWN struct publish_own now = { 0 };
+    CLEANUP_PUBLISH_OWN struct publish_own old = { 0 };
+    CLEANUP_PUBLISH_OWN struct publish_own all = { 0 };
+    CLEANUP_CTL_JSON json_t *rotations = json_loads(text, 0, NULL);
+    struct place *p = *state;
+    const struct kept_value v = record("example.com");
+    const struct ours_account *a = ours_find(&p->ours, "bound");
+
+    assert_int_equal(judge(p, bound("example.com", T_OLD), "bound"),
+                     OURS_EARLIER);
+    ours_take_rotations(&p->ours, rotations);
+    assert_null(ours_find(&p->ours, "le")->next);
+    assert_int_equal(judge(p, bound("example.com", T_OLD), "bound"), OURS_NEXT);
+    assert_int_equal(judge(p, bound("*", T_OLD), "bound"), OURS_NEXT);
+    assert_int_equal(publish_own_add_value(&now, a, &v, false), 0);
+    assert_int_equal(publish_own_add_value(&old, a, &v, true), 0);
+    assert_int_equal(publish_own_add_account(&all, a, "example.com"), 0);
+    publish_own_sort(&now);
+    publish_own_sort(&old);
+    publish_own_sort(&all);
+    assert_false(removes(&now, "ca.example", bound("example.com", T_OLD)));
+    assert_false(removes(&old, "ca.example", bound("example.com", T_OLD)));
+    assert_true(removes(&all, "ca.example", bound("example.com", T_OLD)));
+}
+
+static void test_what_a_key_stands_for(void **state)
+{
+    CLEANUP_PUBLISH_OWN struct publish_own o = { 0 };
+
+    (void)state;
+    assert_int_equal(
+        publish_own_add_key(&o, PREFIX, BOUND_URL, "example.com", T_OLD), 0);
+    publish_own_sort(&o);
+    assert_true(removes(&o, "any.example", bound("example.com", T_OLD)));
+    assert_true(removes(&o, "any.example", bound("*", T_OLD)));
+    assert_false(removes(&o, "any.example", bound("example.com", T_NOW)));
+    assert_false(removes(&o, "any.example", bound("www.example.com", T_OLD)));
+    assert_false(removes(&o, "any.example", BOUND_URL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_whose_it_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_accounts_that_share_a_url, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_the_key_that_is_next, set_up,
+                                        tear_down),
+        cmocka_unit_test(test_what_a_key_stands_for),
         cmocka_unit_test_setup_teardown(test_what_publish_replaces, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_what_remove_old_removes, set_up,

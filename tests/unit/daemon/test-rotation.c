@@ -71,17 +71,35 @@ static const char *asked(void)
 static void test_the_arrows(void **state)
 {
     static const char *const want[] = {
-        "planned key-generated",     "planned aborting",
-        "planned account-lost",      "key-generated draining",
-        "key-generated aborting",    "draining switching",
-        "draining aborting",         "switching draining",
-        "switching switched",        "switching aborting",
-        "switching switch-refused",  "switching unresolved",
-        "switched cleaned",          "cleaned done",
-        "aborting aborted",          "aborting unresolved",
-        "switch-refused aborting",   "unresolved switched",
-        "unresolved switch-refused", "unresolved account-lost",
-        "account-lost unresolved",   "account-lost planned",
+        "planned key-generated",
+        "planned aborting",
+        "planned account-lost",
+        "key-generated draining",
+        "key-generated aborting",
+        "draining switching",
+        "draining aborting",
+        "switching draining",
+        "switching switched",
+        "switching aborting",
+        "switching switch-refused",
+        "switching unresolved",
+        "switched cleaned",
+        "cleaned done",
+        "aborting aborted",
+        "aborting unresolved",
+        "switch-refused aborting",
+        "unresolved switched",
+        "unresolved switch-refused",
+        "unresolved account-lost",
+        "account-lost unresolved",
+        "account-lost planned",
+        "key-generated records-published",
+        "records-published records-verified",
+        "records-published aborting",
+        "records-verified draining",
+        "records-verified records-published",
+        "records-verified aborting",
+        "draining records-published",
     };
     size_t n = 0;
     char text[64];
@@ -151,6 +169,8 @@ static void test_it_is_aborted_until_the_request_is_out(void **state)
 
         assert_int_equal(rotation_may_abort(&x),
                          s == ROTATION_PLANNED || s == ROTATION_KEY_GENERATED ||
+                             s == ROTATION_RECORDS_PUBLISHED ||
+                             s == ROTATION_RECORDS_VERIFIED ||
                              s == ROTATION_DRAINING || s == ROTATION_SWITCHING);
         x.sent_s = 1;
         if (s == ROTATION_SWITCHING)
