@@ -152,25 +152,24 @@ static int add_key(struct making *m, const struct settings_token *t, int dir_fd,
     return add(m, name, buf_bytes(&data));
 }
 
-static void close_dir(DIR **d)
-{
-    if (*d)
-        (void)closedir(*d);
-}
-
 static int add_store(struct making *m, const struct settings_token *t)
 {
-    CLEANUP(close_dir) DIR *d = NULL;
-    const struct dirent *e;
+    CLEANUP_FD int fd = -1;
+    struct dirent **names = NULL;
     int r = CTL_EXIT_DONE;
+    int n;
 
-    d = opendir(t->directory);
-    if (!d)
+    fd = open(t->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    n = fd < 0 ? -1 : scandirat(fd, ".", &names, NULL, alphasort);
+    if (n < 0)
         return ctl_fail_errno(-errno, t->directory);
-    errno = 0;
-    while (r == 0 && (e = readdir(d)))
-        r = add_key(m, t, dirfd(d), e->d_name);
-    return r == 0 && errno ? ctl_fail_errno(-errno, t->directory) : r;
+    for (int i = 0; i < n; i++) {
+        if (r == 0)
+            r = add_key(m, t, fd, names[i]->d_name);
+        free(names[i]);
+    }
+    free(names);
+    return r;
 }
 
 static int add_stores(struct making *m)

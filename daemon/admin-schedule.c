@@ -105,8 +105,9 @@ static bool check(struct varlink_call *call, const struct wish *w)
 
 static struct store_seconds seconds(int64_t s)
 {
-    return s == NOT_GIVEN ? (struct store_seconds){ 0 }
-                          : (struct store_seconds){ true, s };
+    bool set = s != NOT_GIVEN;
+
+    return (struct store_seconds){ .set = set, .s = set ? s : 0 };
 }
 
 static struct store_schedule schedule_of(const struct wish *w)
