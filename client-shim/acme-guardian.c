@@ -20,7 +20,8 @@
  * descriptor.
  */
 
-#define TIMEOUT_MS 30000
+/* In a rotation a request is held for up to a minute. */
+#define TIMEOUT_MS 90000
 #define SIGNER "org.acmeguardian.Signer."
 
 struct line {

@@ -30,6 +30,7 @@ void ctl_daemon_deinit(struct ctl_daemon *d);
 
 /* A call that waits for a key pair to be made has a longer deadline. */
 #define CTL_CALL_MS 30000
+#define CTL_CALL_SIGN_MS 90000 /* in a rotation it is held for a minute */
 #define CTL_CALL_KEYGEN_MS 660000
 
 /* ctl_socket_path() - of the options, the settings, or the built-in one. */

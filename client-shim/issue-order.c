@@ -14,6 +14,9 @@
 #define PAUSE_FIRST_MS 250
 #define PAUSE_MAX_MS 8000
 
+#define KEY_CHANGED "org.acmeguardian.Signer.KeyChanged"
+#define KEYS_MAX 3 /* that the account may get meanwhile */
+
 /* ---- requests ---- */
 
 struct signing {
@@ -21,16 +24,54 @@ struct signing {
     const char *url, *payload;
 };
 
+static int sign_once(const struct signing *s, const char *nonce, json_t **ret)
+{
+    struct ctl_daemon *daemon = &s->issue->daemon;
+    int r;
+
+    daemon->expected = KEY_CHANGED;
+    r = ctl_daemon_call_within(
+        daemon, "Sign",
+        json_pack("{s:s, s:s, s:s, s:s, s:s}", "account", s->issue->account,
+                  "url", s->url, "nonce", nonce, "payload", s->payload,
+                  "thumbprint", s->issue->identity.thumbprint),
+        CTL_CALL_SIGN_MS, ret);
+    daemon->expected = NULL;
+    return r;
+}
+
+/* Was it refused for that alone? Then the new one is ours from now on. */
+static bool takes_new_key(struct issue *i, int r, json_t *answer)
+{
+    const char *thumbprint = ctl_string(answer, "thumbprint");
+
+    if (r != CTL_EXIT_NO || !thumbprint ||
+        json_object_set_new(i->answer, "newThumbprint",
+                            json_string(thumbprint)) < 0)
+        return false;
+    i->identity.thumbprint = ctl_string(i->answer, "newThumbprint");
+    return true;
+}
+
+/* No challenge here depends on the key, and its records are in DNS before the
+ * account has it: a rotation is no reason to give up. */
 static int sign(const char *nonce, void *userdata, json_t **ret)
 {
     const struct signing *s = userdata;
+    int r = CTL_EXIT_NO;
 
-    return ctl_daemon_call(&s->issue->daemon, "Sign",
-                           json_pack("{s:s, s:s, s:s, s:s, s:s}", "account",
-                                     s->issue->account, "url", s->url, "nonce",
-                                     nonce, "payload", s->payload, "thumbprint",
-                                     s->issue->identity.thumbprint),
-                           ret);
+    for (int i = 0; i < KEYS_MAX; i++) {
+        CLEANUP_CTL_JSON json_t *answer = NULL;
+
+        r = sign_once(s, nonce, &answer);
+        if (!takes_new_key(s->issue, r, answer)) {
+            *ret = TAKE_PTR(answer);
+            return r;
+        }
+    }
+    return ctl_fail(CTL_EXIT_TRY_AGAIN,
+                    "%s: the account's key changes all the time",
+                    s->issue->account);
 }
 
 int issue_try_post(struct issue *i, enum net_kind kind, const char *url,

@@ -94,7 +94,8 @@ void guardian_free(struct guardian *g);
 
 /**
  * guardian_set_timeout() - the longest that one call may take, all in all
- * @timeout_ms: at least 1; 30 000 when not set
+ * @timeout_ms: at least 1; 90 000 when not set: in a rotation
+ *              the daemon holds requests for up to a minute
  */
 int guardian_set_timeout(struct guardian *g, int timeout_ms);
 
