@@ -7,7 +7,7 @@ import socketserver
 import struct
 import threading
 
-TXT, CNAME = 16, 5
+A, TXT, CNAME = 1, 16, 5
 NOERROR, SERVFAIL, NXDOMAIN = 0, 2, 3
 
 
@@ -87,7 +87,9 @@ def _strings(data):
 
 
 class TxtAnswerer:
-    """A name server over TCP; answer(owner) gives (rcode, [value, ...])."""
+    """A name server over TCP; answer(owner) gives (rcode, [value, ...]). Where
+    loopback is set, every name has the address 127.0.0.1."""
+    loopback = False
 
     def __init__(self, answer):
         outer = self
@@ -116,9 +118,13 @@ class TxtAnswerer:
         owner, end = _read_name(query, 12)
         kind = struct.unpack("!H", query[end:end + 2])[0]
         rcode, values = self.answer(owner) if kind == TXT else (NOERROR, [])
+        records = [self._record(v) for v in values]
+        if kind == A and self.loopback:
+            records = [b"\xc0\x0c" + struct.pack("!HHIH", A, 1, 0, 4) +
+                       socket.inet_aton("127.0.0.1")]
         head = query[:2] + struct.pack("!HHHHH", 0x8180 | rcode, 1,
-                                       len(values), 0, 0)
-        return head + query[12:end + 4] + b"".join(map(self._record, values))
+                                       len(records), 0, 0)
+        return head + query[12:end + 4] + b"".join(records)
 
     @staticmethod
     def _record(value):
