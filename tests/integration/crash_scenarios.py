@@ -30,7 +30,6 @@ def neither(w, request):
 class Scenario:
     name, ends, keeps = None, "done", False
     world = CrashWorld
-    needs = "planned"  # a state
 
     def drive(self, w):
         """Returns what was said."""
@@ -241,11 +240,11 @@ class Stolen(Scenario):
 
 class Bound(Plain):
     """Records of the new key are published before, of the old removed after."""
-    name, world, needs = "bound", BoundWorld, "records-published"
+    name, world = "bound", BoundWorld
 
 
 class BoundAbort(Abort):
-    world, needs = BoundWorld, "records-published"
+    world = BoundWorld
 
     def __init__(self, state):
         super().__init__(state)
@@ -258,7 +257,7 @@ class BoundAbort(Abort):
 
 class BoundAdds(Scenario):
     """A record is added when those that were there are seen everywhere."""
-    world, needs = BoundWorld, "records-published"
+    world = BoundWorld
 
     def __init__(self, state):
         self.state, self.name = state, f"bound-adds-in-{state}"
