@@ -39,7 +39,7 @@ def for_all_users(build):
                  "client-shim/guardianctl", "client-shim/acme-guardian.so",
                  "tests/tools/dns-drive",
                  "tests/tools/find-scalar", "tests/tools/provider-drive",
-                 "tests/tools/crash-gate.so",
+                 "client-shim/libacme-guardian.so", "tests/tools/crash-gate.so",
                  "tests/faulty-module/faulty-pkcs11.so"):
         if (build / name).exists():
             (stage / name).parent.mkdir(parents=True, exist_ok=True)
