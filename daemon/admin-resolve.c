@@ -124,6 +124,8 @@ static int begin(struct resolve *s)
         .new_attrs = s->key.attrs,
         .new_attrs_known = s->key.attrs_known,
         .spent = true, /* there is no request of ours */
+        .key_bound = rotate_changes_records(a, ROTATION_KIND_RESOLVE) &&
+                     admin_has_records(s->guardian, a),
         .reason = params_borrow("needs-resolve"),
         .text = a->unresolved,
         .keep_old = own->keep_old,

@@ -292,7 +292,7 @@ static int stop_at_first(const struct store_record *record, void *userdata)
 }
 
 /* If that cannot be told, it is as if. */
-static bool has_records(const struct guardian *g, const struct account *a)
+bool admin_has_records(const struct guardian *g, const struct account *a)
 {
     const struct store_record_query q = { .account = a->row.acme.name };
 
@@ -336,7 +336,7 @@ int rotation_plan(struct guardian *g, struct account *a,
     x.old_generation = a->row.generation;
     x.old_lost = a->rotation && rotation_is_lost(&a->rotation->row);
     x.new_generation = generation;
-    x.key_bound = rotate_changes_records(a, x.kind) && has_records(g, a);
+    x.key_bound = rotate_changes_records(a, x.kind) && admin_has_records(g, a);
     r = store_rotation_zones_clear(g->store, x.account);
     return r ? r : rotate_commit(g, a, &x, NULL, by);
 }

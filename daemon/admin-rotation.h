@@ -55,6 +55,9 @@ int rotation_plan(struct guardian *g, struct account *a,
                   const struct store_rotation *wishes,
                   const struct peer *by) MUST_CHECK;
 
+/* admin_has_records() - the account has any. */
+bool admin_has_records(const struct guardian *g, const struct account *a);
+
 /* admin_read_key_kind() - new_alg and new_rsa_bits; without a size RSA has
  * 2048. False: it was answered. */
 bool admin_read_key_kind(struct varlink_call *call, const char *alg,

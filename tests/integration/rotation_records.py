@@ -4,9 +4,11 @@
 beside the old ones before the switch, seen on every server, removed after it.
 Two real BINDs, Pebble behind the adapter, zones with a publisher and without."""
 
+import contextlib
 import json
 import os
 import pty
+import sqlite3
 import subprocess
 import sys
 import time
@@ -349,6 +351,44 @@ class Cases:
         self.resume()
         self.only_new(a, b)
         self.changes(code=0)
+
+    def is_due(self):
+        self.w.must("AccountSetSchedule", name=self.name, rotate=3600,
+                    settle=0, cacheTime=0, orderDrain=0, grace=0)
+        self.w.kill_daemon()
+        with contextlib.closing(sqlite3.connect(
+                self.lab.dir / "state/registry.db")) as db:
+            db.execute("UPDATE account SET key_since_s = 1 WHERE name = ?",
+                       [self.name])
+            db.commit()
+        self.w.start_daemon()
+
+    def due(self, **how):
+        return self.w.ctl("rotate", "start", "--due", *self.w.ca, **how)
+
+    def test_a_timer_rotates_what_has_publishers(self):
+        self.account("t1.auto.test")
+        self.is_due()
+        self.due(says="done")
+        self.only_new("t1.auto.test")
+
+    def test_a_timer_asks_where_a_person_publishes(self):
+        """It prepares the list, and fails until the records are there."""
+        self.account("t2.auto.test", "t2.hand.test")
+        self.is_due()
+        out = self.due(code=1)
+        old, new = self.keys()
+        expect(self.value("t2.hand.test", new) in out.replace('" "', ""), out)
+        expect(self.state() == "records-published" and
+               self.thumbprint() == old, self.state())
+        self.due(code=1)
+        expect(self.thumbprint() == old, "nobody has published them")
+        self.by_hand("t2.hand.test", new)
+        self.due(code=1)  # the old ones are to be removed, again by hand
+        expect(self.thumbprint() == new, self.state())
+        self.by_hand("t2.hand.test", old, change="delete")
+        self.due()
+        self.only_new("t2.auto.test", "t2.hand.test")
 
     def test_by_hand_but_not_seen(self):
         d = "c.hand.test"
