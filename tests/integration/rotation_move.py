@@ -48,6 +48,9 @@ def answer_of(reply):
     return {k: v for k, v in answer.items() if v is not None}
 
 
+STOLEN = Key()  # also on a token, which it was brought to
+
+
 class Cases(RotationCases):
     def __init__(self, lab):
         super().__init__(lab, *self.hsm(lab), *self.full(lab), *self.soft(lab))
@@ -65,16 +68,20 @@ class Cases(RotationCases):
         lab.run([*tool, "--keypairgen", "--key-type", "rsa:2048", "--label",
                  "team-rsa", "--id", "01", "--usage-sign", "--sensitive"],
                 DAEMON_UID, env)
-        lab.file("brought.der", openssl("pkcs8", "-topk8", "-nocrypt",
-                                        "-outform", "DER", stdin=Key().pem))
-        lab.run([*tool, "--write-object", lab.dir / "brought.der", "--type",
-                 "privkey", "--label", "brought", "--id", "70", "--usage-sign",
-                 "--sensitive"], DAEMON_UID, env)
-        lab.file("brought.pub", openssl("pkey", "-inform", "DER", "-in",
-                                        lab.dir / "brought.der", "-pubout",
-                                        "-outform", "DER"))
-        lab.run([*tool, "--write-object", lab.dir / "brought.pub", "--type",
-                 "pubkey", "--label", "brought", "--id", "70"], DAEMON_UID, env)
+        for number, (label, key) in enumerate((("brought", Key()),
+                                               ("stolen", STOLEN))):
+            der = lab.file(f"{label}.der", openssl(
+                "pkcs8", "-topk8", "-nocrypt", "-outform", "DER",
+                stdin=key.pem))
+            public = lab.file(f"{label}.pub", openssl(
+                "pkey", "-inform", "DER", "-in", der, "-pubout", "-outform",
+                "DER"))
+            for kind, path, more in (
+                    ("privkey", der, ["--usage-sign", "--sensitive"]),
+                    ("pubkey", public, [])):
+                lab.run([*tool, "--write-object", path, "--type", kind,
+                         "--label", label, "--id", f"7{number}", *more],
+                        DAEMON_UID, env)
         lab.folder("hsm-state", DAEMON_UID, 0o700)
         lines = ("[Token hsm]", f"Module={SOFTHSM}", "Token=pkcs11:token=hsm",
                  f"Pin=file:{lab.dir}/softhsm-hsm/pin",
@@ -472,6 +479,26 @@ class Cases(RotationCases):
         w.resume(name, says=["switched", "done"])
         a, _ = self.works(name)
         expect(a["thumbprint"] != before["thumbprint"], "rotated")
+
+    def test_a_thief_with_the_key_itself(self):
+        """Pebble has the thief's key now; what is ours is another account."""
+        w, name = self.w, "robbed"
+        w.ctl("account", "create", name, "--token", "hsm", "--existing-key",
+              "pkcs11:token=hsm;object=stolen", "--directory",
+              self.ca.directory_url)
+        w.ctl("account", "register", name, "--agree-terms", *w.ca)
+        before = w.account(name)
+        thief = Client(self.ca.directory_url, self.ca_file, key=STOLEN)
+        thief.url = before["url"]
+        thief.change_key(Key())
+        w.ctl("rotate", "start", name, "--compromised", *w.ca, code=1,
+              says="account-lost")
+        self.move(name, "--token", "lab", says="done")
+        after = w.account(name)
+        w.ctl("account", "prove", name, *w.ca)
+        expect(after["url"] != before["url"] and after["token"] == "lab",
+               str(after))
+        expect(thief.account()["status"] == "valid", "that is the CA's to end")
 
     @alone
     def test_what_a_key_has_signed(self):
