@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <sodium.h>
@@ -26,6 +27,7 @@ struct token_check {
     json_t *keys;
     size_t next; /* account */
     struct account *account;
+    char thumbprint[JWK_THP_TEXT_LEN + 1]; /* of the key that was asked */
     struct buf input;
 };
 
@@ -99,11 +101,17 @@ static void check_on_again(void *userdata)
 }
 
 static void check_next(struct token_check *c);
+static void check_account(struct token_check *c);
 
 static void check_on_signed(const struct token_answer *a, void *userdata)
 {
     struct token_check *c = userdata;
 
+    /* Rotated meanwhile: that key need not be there any more. */
+    if (strcmp(c->thumbprint, c->account->row.acme.thumbprint) != 0) {
+        check_account(c);
+        return;
+    }
     if (!token_answer_ok(a)) {
         check_fail(c, a);
         return;
@@ -134,18 +142,31 @@ static int check_compose(struct token_check *c)
     return r ? r : buf_append_char(&c->input, '.');
 }
 
+static bool check_is_here(const struct token_check *c, const struct account *a)
+{
+    return a->token == c->token && account_has_key(a);
+}
+
 static void check_next(struct token_check *c)
 {
     const struct accounts *as = &c->guardian->accounts;
 
-    while (c->next < as->n && (as->items[c->next]->token != c->token ||
-                               !account_has_key(as->items[c->next])))
+    while (c->next < as->n && !check_is_here(c, as->items[c->next]))
         c->next++;
     if (c->next == as->n) {
         check_done(c);
         return;
     }
     c->account = as->items[c->next++];
+    check_account(c);
+}
+
+static void check_account(struct token_check *c)
+{
+    if (!check_is_here(c, c->account)) {
+        check_next(c);
+        return;
+    }
     if (c->account->unresolved) {
         check_fail(c, &(struct token_answer){ .result = TOKEN_S_NO_KEY,
                                               .text = c->account->unresolved });
@@ -156,6 +177,8 @@ static void check_next(struct token_check *c)
             c, &(struct token_answer){ .r = -EBUSY, .text = "out of memory" });
         return;
     }
+    (void)snprintf(c->thumbprint, sizeof(c->thumbprint), "%s",
+                   c->account->row.acme.thumbprint);
     token_send(c->token,
                &(struct token_ask){ .op = TOKEN_OP_SIGN,
                                     .label = c->account->row.key_label,
