@@ -161,10 +161,13 @@ static int judge(struct looking *l, size_t i, const struct dns_result *result)
 
 /* ---- all of them ---- */
 
+struct owner {
+    char name[ZONE_OWNER_MAX];
+};
+
 static int look_some(struct looking *l, const size_t *which, size_t n)
 {
-    char(*owners)[ZONE_OWNER_MAX] = calloc(n, sizeof(*owners));
-    CLEANUP_FREE void *names = owners;
+    CLEANUP_FREE struct owner *owners = calloc(n, sizeof(*owners));
     CLEANUP_FREE struct dns_wanted *wanted = calloc(n, sizeof(*wanted));
     const struct rotate_dns *d = l->dns;
     struct dns_result *results = NULL;
@@ -175,13 +178,13 @@ static int look_some(struct looking *l, const size_t *which, size_t n)
     for (size_t i = 0; i < n; i++) {
         const char *domain = d->wants[which[i]].domain;
 
-        if (zone_owner(domain, owners[i]))
+        if (zone_owner(domain, owners[i].name))
             return ctl_fail(CTL_EXIT_MALFORMED,
                             "%s: too long a name to have "
                             "a record",
                             domain);
         wanted[i] =
-            (struct dns_wanted){ .name = owners[i],
+            (struct dns_wanted){ .name = owners[i].name,
                                  .type = DNS_TYPE_TXT,
                                  .zone = zones_find(d->dns.zones, domain) };
     }
@@ -214,8 +217,10 @@ static size_t count_pending(const struct rotate_dns *d)
 static int look_all(struct looking *l)
 {
     CLEANUP_FREE size_t *which = calloc(CTL_DNS_BATCH, sizeof(*which));
-    int r = which ? CTL_EXIT_DONE : ctl_fail_errno(-ENOMEM, "records");
+    int r = CTL_EXIT_DONE;
 
+    if (!which)
+        return ctl_fail_errno(-ENOMEM, "records");
     for (size_t i = 0, n = 0; r == 0 && i < l->dns->n; i++) {
         if (l->dns->pending[i])
             which[n++] = i;
