@@ -161,6 +161,16 @@ static void answer_deinit(struct answer *a)
     json_decref(a->parameters);
 }
 
+/* Taken out first: a child that is forked meanwhile looks at l->client. */
+static void line_drop(struct line *l)
+{
+    struct varlink_client *client = l->client;
+
+    l->client = NULL;
+    atomic_signal_fence(memory_order_seq_cst);
+    varlink_client_free(client);
+}
+
 static int line_call_once(struct line *l, const struct guardian *g,
                           const char *method, struct bytes parameters,
                           const struct timespec *deadline, struct answer *ret)
@@ -178,7 +188,7 @@ static int line_call_once(struct line *l, const struct guardian *g,
     /* A connection that has failed is out of step: a late answer to this
      * call would be taken for that of the next. */
     if (r)
-        l->client = varlink_client_free(l->client);
+        line_drop(l);
     return r;
 }
 

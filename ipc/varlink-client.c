@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
@@ -14,16 +15,31 @@
 #define ANSWER_MAX (1024 * 1024)
 #define READ_SIZE (16 * 1024)
 
+/*
+ * We are in other people's processes, which close descriptors that they do not
+ * know (closefrom(3), daemon(3)) and open their own with the same number. So
+ * the socket is remembered with the number, and what is not it is left alone.
+ */
 struct varlink_client {
     int fd;
+    dev_t dev;
+    ino_t ino;
     struct varlink_frames in;
 };
+
+static bool is_ours(const struct varlink_client *c)
+{
+    struct stat st;
+
+    return c->fd >= 0 && fstat(c->fd, &st) == 0 && S_ISSOCK(st.st_mode) &&
+           st.st_dev == c->dev && st.st_ino == c->ino;
+}
 
 struct varlink_client *varlink_client_free(struct varlink_client *c)
 {
     if (!c)
         return NULL;
-    if (c->fd >= 0)
+    if (is_ours(c))
         close(c->fd);
     varlink_frames_deinit(&c->in);
     free(c);
@@ -32,7 +48,8 @@ struct varlink_client *varlink_client_free(struct varlink_client *c)
 
 void varlink_client_abandon(const struct varlink_client *c)
 {
-    (void)close(c->fd);
+    if (is_ours(c))
+        (void)close(c->fd);
 }
 
 static int64_t now_ms(void)
@@ -99,6 +116,8 @@ int varlink_client_connect(const char *path, int timeout_ms,
 {
     CLEANUP_VARLINK_CLIENT struct varlink_client *c = NULL;
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    CLEANUP_FD int fd = -1;
+    struct stat st;
     int r;
 
     if (strlen(path) >= sizeof(sa.sun_path))
@@ -108,9 +127,12 @@ int varlink_client_connect(const char *path, int timeout_ms,
     if (!c)
         return -ENOMEM;
     *c = (struct varlink_client){ .fd = -1 };
-    c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (c->fd < 0)
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
+    c->dev = st.st_dev;
+    c->ino = st.st_ino;
+    c->fd = TAKE_FD(fd);
     r = connect_until(c->fd, &sa, deadline_after(timeout_ms));
     if (r)
         return r;
@@ -147,6 +169,8 @@ static int send_request(struct varlink_client *c, const char *method,
     CLEANUP_BUF struct buf b = { 0 };
     int r;
 
+    if (!is_ours(c))
+        return -ECONNRESET;
     r = buf_append_str(&b, "{\"method\":");
     if (r == 0)
         r = buf_append_json(&b, bytes_from_str(method));

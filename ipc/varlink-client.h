@@ -18,7 +18,8 @@ int varlink_client_connect(const char *path, int timeout_ms,
  * @ret_error:  NULL on success, or the error's name (owned by the caller)
  * @ret:        the answer's or the error's parameters, a new reference
  *
- * Return: 0 (look at *ret_error); -ETIMEDOUT; -ECONNRESET when the peer closed;
+ * Return: 0 (look at *ret_error); -ETIMEDOUT; -ECONNRESET when the peer closed,
+ * or this process did, and the descriptor is not ours any more;
  * -EPROTO for an answer that is none; -EMSGSIZE for a request that is longer
  * than a server may read; negative errno. After any but 0 the
  * client is unusable.

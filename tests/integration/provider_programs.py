@@ -119,6 +119,15 @@ def test_after_fork_each_has_its_own_connection(p):
     L.expect(n == 12, f"{n} signatures")
 
 
+@with_provider(("p256",))
+def test_descriptors_that_the_program_closed_are_its_own(p):
+    """Others of that number are neither written to nor closed."""
+    name = p.lab.file("own", "", CLIENT, 0o600)
+    p.drive("closefrom", p.stubs["p256"], order(p, "p256"), name)
+    n = len(p.audit(operation="order", verdict="allowed"))
+    L.expect(n == 5, f"{n} signatures")
+
+
 def jail(p):
     """A root with nothing in it."""
     return p.lab.folder("jail")

@@ -7,6 +7,7 @@
  *   provider-drive sign STUB INPUT               as HAProxy: three updates
  *   provider-drive threads STUB INPUT N TIMES    N threads share a key
  *   provider-drive fork STUB INPUT               parent and child sign
+ *   provider-drive closefrom STUB INPUT FILE     and close what they have
  *   provider-drive chroot STUB INPUT DIR UID     loads, changes root, signs
  *   provider-drive digest STUB INPUT             EVP_SignFinal: mod_md, uacme
  *   provider-drive raw STUB                      EVP_PKEY_sign of a digest
@@ -19,12 +20,14 @@
  * has. Exit status 1: refused, with OpenSSL's error queue on stderr.
  */
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -215,6 +218,50 @@ static int run_fork(const struct job *j)
     return 0;
 }
 
+/* As a daemon does with what it inherited; FILE is at each number then, and is
+ * still there, and empty, in the end. */
+static void sign_without_descriptors(const struct job *j, const char *path)
+{
+    struct stat file, st;
+    int fds[32];
+
+    closefrom(3);
+    for (size_t i = 0; i < 32; i++) {
+        fds[i] = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (fds[i] < 0 || fstat(fds[i], &file) < 0) {
+            perror(path);
+            exit(2);
+        }
+    }
+    must_sign(j);
+    for (size_t i = 0; i < 32; i++) {
+        if (fstat(fds[i], &st) < 0 || st.st_ino != file.st_ino ||
+            st.st_size != 0) {
+            (void)fprintf(stderr, "descriptor %d is not the program's own\n",
+                          fds[i]);
+            exit(1);
+        }
+    }
+    must_sign(j);
+}
+
+static int run_closefrom(const struct job *j, const char *path)
+{
+    int status;
+    pid_t pid;
+
+    must_sign(j);
+    pid = fork();
+    if (pid == 0) {
+        sign_without_descriptors(j, path);
+        _exit(0);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+        return 1;
+    sign_without_descriptors(j, path);
+    return 0;
+}
+
 static int run_chroot(const struct job *j, const char *dir, const char *uid)
 {
     unsigned id = (unsigned)strtoul(uid, NULL, 10);
@@ -352,6 +399,8 @@ static int run(const struct job *j, const char *what, char **args)
         return run_threads(j, atoi(args[0]), atoi(args[1]));
     if (strcmp(what, "fork") == 0)
         return run_fork(j);
+    if (strcmp(what, "closefrom") == 0)
+        return run_closefrom(j, args[0]);
     if (strcmp(what, "chroot") == 0)
         return run_chroot(j, args[0], args[1]);
     if (strcmp(what, "digest") == 0)
