@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "client-shim/ctl-commands.h"
+#include "client-shim/outside-key.h"
 
 /* guardianctl(1): the command line of operators and clients. */
 
@@ -46,6 +47,7 @@ int main(int argc, char **argv)
     int code;
     int r;
 
+    outside_key_wipe_frees();
     r = ctl_args_parse(argc, argv, &c, &err);
     if (r == CTL_ARGS_E_USAGE)
         code = ctl_fail_at(CTL_EXIT_USAGE, &err);

@@ -2,7 +2,10 @@
 #include "client-shim/outside-key.h"
 
 #include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #include <openssl/ec.h>
@@ -14,8 +17,10 @@
 #include "client-shim/outside-jwk.h"
 
 /*
- * The private numbers lie in OpenSSL's secure heap, which is locked. A key is
- * only taken when it has signed something that its public part verifies.
+ * The private numbers lie in OpenSSL's secure heap. Its decoders also copy a
+ * key's file through the ordinary one, and give that back as it is: therefore
+ * all memory is locked, and wiped when OpenSSL frees it. A key is only taken
+ * when it has signed something that its public part verifies.
  */
 
 /* A power of two, with room for the making of the largest key. */
@@ -49,27 +54,82 @@ static int openssl_error(void)
     return evp_key_error() == -ENOMEM ? -ENOMEM : -EIO;
 }
 
+/* ---- memory ---- */
+
+static bool frees_are_wiped;
+
+static void *plain_malloc(size_t len, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return malloc(len);
+}
+
+/* More than was asked for may be there, and have been used. */
+static void wiping_free(void *p, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    if (p)
+        OPENSSL_cleanse(p, malloc_usable_size(p));
+    free(p);
+}
+
+static void *wiping_realloc(void *p, size_t len, const char *file, int line)
+{
+    size_t before = p ? malloc_usable_size(p) : 0;
+    void *fresh;
+
+    if (len == 0) {
+        wiping_free(p, file, line);
+        return NULL;
+    }
+    fresh = malloc(len);
+    if (!fresh)
+        return NULL;
+    if (p)
+        (void)memcpy(fresh, p, before < len ? before : len);
+    wiping_free(p, file, line);
+    return fresh;
+}
+
+void outside_key_wipe_frees(void)
+{
+    frees_are_wiped = CRYPTO_set_mem_functions(plain_malloc, wiping_realloc,
+                                               wiping_free) == 1;
+}
+
+static int lock_all(struct errmsg *reterr)
+{
+    if (mlockall(MCL_CURRENT | MCL_FUTURE) == 0 || !secrets_must_be_locked())
+        return 0;
+    errmsg_set(reterr,
+               "memory for a private key cannot be locked (%s): raise the "
+               "limit (ulimit -l), or run this as root",
+               strerror(errno));
+    return SECRET_E_NOT_LOCKABLE;
+}
+
 int outside_key_init(struct errmsg *reterr)
 {
+    if (!frees_are_wiped) {
+        errmsg_set(reterr, "OpenSSL had memory before it could be told to "
+                           "wipe it");
+        return -EIO;
+    }
     /* Memory that is never dumped need not be found in a core. */
-    if (prctl(PR_SET_DUMPABLE, 0) < 0)
+    if (prctl(PR_SET_DUMPABLE, 0) < 0) {
+        errmsg_set(reterr, "core dumps cannot be prevented: %s",
+                   strerror(errno));
         return -errno;
-    if (CRYPTO_secure_malloc_initialized())
-        return 0;
-    switch (CRYPTO_secure_malloc_init(HEAP_LEN, HEAP_PIECE_MIN)) {
-    case 1:
-        return 0;
-    case 2: /* made, but its pages could be swapped out */
-        if (!secrets_must_be_locked())
-            return 0;
-        errmsg_set(reterr,
-                   "%zu KiB of memory for a private key cannot be locked: "
-                   "raise the limit (ulimit -l)",
-                   HEAP_LEN / 1024);
-        return SECRET_E_NOT_LOCKABLE;
-    default:
+    }
+    /* 2: made, but not locked; lock_all() finds that, too. */
+    if (!CRYPTO_secure_malloc_initialized() &&
+        CRYPTO_secure_malloc_init(HEAP_LEN, HEAP_PIECE_MIN) == 0) {
+        errmsg_set(reterr, "no memory for private keys can be had");
         return openssl_error();
     }
+    return lock_all(reterr);
 }
 
 struct outside_key *outside_key_free(struct outside_key *key)

@@ -13,10 +13,15 @@
  */
 struct outside_key;
 
+/* outside_key_wipe_frees() - what OpenSSL frees is wiped from now on. At the
+ * begin of main(): OpenSSL takes that before its first allocation only. */
+void outside_key_wipe_frees(void);
+
 /**
- * outside_key_init() - before the first key
+ * outside_key_init() - before the first key: locks the memory of the process
  *
- * Return: 0; SECRET_E_NOT_LOCKABLE with *reterr; negative errno.
+ * Return, each with *reterr: 0; SECRET_E_NOT_LOCKABLE; negative errno, also
+ * without outside_key_wipe_frees().
  */
 int outside_key_init(struct errmsg *reterr) MUST_CHECK;
 

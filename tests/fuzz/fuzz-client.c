@@ -81,6 +81,8 @@ static void try_key(struct bytes text)
     int r;
 
     if (!ready)
+        outside_key_wipe_frees();
+    if (!ready)
         MUST(secrets_init(true, &e) == 0 && outside_key_init(&e) == 0);
     /* Whom the kernel does not let look at us finds no leaks either. */
     if (!ready)

@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <openssl/evp.h>
@@ -27,6 +29,7 @@ static int init(void **state)
     struct errmsg e = { 0 };
 
     (void)state;
+    outside_key_wipe_frees();
     return secrets_init(true, &e) || outside_key_init(&e);
 }
 
@@ -247,6 +250,116 @@ static void test_der_with_something_behind_it(void **state)
     assert_null(again);
 }
 
+/* ---- nothing is left behind ---- */
+
+#define PIECE 24
+#define PAGE 4096
+#define REGION_MAX ((uintptr_t)64 * 1024 * 1024) /* a sanitizer's are larger   \
+                                                  */
+
+/* Masked, so as not to find itself. */
+struct needle {
+    uint8_t masked[PIECE];
+};
+
+static struct needle needle_of(const uint8_t *octets)
+{
+    struct needle n;
+
+    for (size_t i = 0; i < PIECE; i++)
+        n.masked[i] = octets[i] ^ 0xa5;
+    return n;
+}
+
+static bool is_there(const struct needle *n, const uint8_t *p, bool reversed)
+{
+    for (size_t i = 0; i < PIECE; i++) {
+        if ((p[reversed ? PIECE - 1 - i : i] ^ 0xa5) != n->masked[i])
+            return false;
+    }
+    return true;
+}
+
+static unsigned count_in(const struct needle *n, uintptr_t from, uintptr_t to)
+{
+    static uint8_t page[PAGE + PIECE];
+    unsigned count = 0;
+
+    for (; from < to; from += PAGE) {
+        struct iovec here = { page, sizeof(page) };
+        struct iovec there = { (void *)from, sizeof(page) };
+        ssize_t got;
+
+        if (from + PAGE == to)
+            there.iov_len = PAGE;
+        got = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
+        for (ssize_t i = 0; i + PIECE <= got; i++) {
+            if (is_there(n, page + i, false) || is_there(n, page + i, true))
+                count++;
+        }
+        OPENSSL_cleanse(page, sizeof(page));
+    }
+    return count;
+}
+
+/* What can be written: the rest is files. */
+static unsigned count_in_memory(const struct needle *n)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    unsigned count = 0;
+    char line[512];
+
+    assert_non_null(maps);
+    while (fgets(line, sizeof(line), maps)) {
+        uintptr_t from, to;
+        char mode[5];
+
+        if (sscanf(line, "%lx-%lx %4s", &from, &to, mode) == 3 &&
+            strncmp(mode, "rw", 2) == 0 && to - from <= REGION_MAX)
+            count += count_in(n, from, to);
+    }
+    (void)fclose(maps);
+    return count;
+}
+
+/* Where private octets are in PKCS#8. */
+static size_t private_at(enum jws_alg alg, size_t len)
+{
+    return alg == JWS_ALG_RS256 ? len - 300 : alg == JWS_ALG_EDDSA ? 20 : 40;
+}
+
+static void check_nothing_stays(enum jws_alg alg, unsigned bits, int form)
+{
+    CLEANUP_OUTSIDE_KEY struct outside_key *key = NULL;
+    CLEANUP_SECRET struct secret *file = NULL;
+    CLEANUP_SECRET struct secret *der = NULL;
+    struct needle n;
+
+    assert_int_equal(outside_key_new(alg, bits, &key), 0);
+    assert_int_equal(outside_key_format(key, OUTSIDE_KEY_DER, &der), 0);
+    n = needle_of(der->data + private_at(alg, der->len));
+    assert_true(count_in_memory(&n) > 0); /* it is found where it is */
+    assert_int_equal(
+        outside_key_format(key, (enum outside_key_form)form, &file), 0);
+    key = outside_key_free(key);
+    der = secret_free(der);
+    assert_int_equal(outside_key_parse(file, &key, NULL), 0);
+    key = outside_key_free(key);
+    file = secret_free(file);
+    if (count_in_memory(&n) != 0)
+        fail_msg("%s, form %d: octets of the key are still in memory",
+                 jws_alg_name(alg), form);
+}
+
+static void test_a_key_that_is_freed_is_nowhere_any_more(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        for (int form = OUTSIDE_KEY_PEM; form <= OUTSIDE_KEY_JWK; form++)
+            check_nothing_stays(kinds[i].alg, kinds[i].bits, form);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_what_is_no_key_of_an_account),
         cmocka_unit_test(test_traditional_pem_with_parameters),
         cmocka_unit_test(test_der_with_something_behind_it),
+        cmocka_unit_test(test_a_key_that_is_freed_is_nowhere_any_more),
     };
 
     return cmocka_run_group_tests(tests, init, NULL);
