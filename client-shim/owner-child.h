@@ -10,7 +10,7 @@
 enum owner_op {
     OWNER_OP_UNSET = 0,
     OWNER_OP_FIND,
-    OWNER_OP_OPEN, /* the answer has a descriptor */
+    OWNER_OP_READ, /* the answer has a pipe with the content */
     OWNER_OP_REPLACE,
     OWNER_OP_PROBE,
     OWNER_OP_KEEP,

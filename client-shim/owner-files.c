@@ -9,11 +9,19 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "client-shim/net-confine.h"
 #include "client-shim/owner-child.h"
+
+/* The child runs with its owner's ids, so the owner can stop it, or have it
+ * wait for a file system of his: that may hold up nobody else. */
+#define LIMIT_MS 30000
+#define END_MS 10000
+#define KILL_MS 1000
 
 struct owner_files {
     char *dir;   /* for people */
@@ -67,6 +75,9 @@ static const char *words(int r)
         return "is another user's: only root can work on it, as that user";
     case OWNER_E_LARGE:
         return "is too large for what it should be";
+    case -ETIMEDOUT:
+        return "the process of the directory's owner does not answer: is it "
+               "stopped, or does a file system hang?";
     case -EPROTO:
         return "the process of the directory's owner has failed";
     default:
@@ -140,6 +151,17 @@ static int open_dir(struct owner_files *o, int *ret_fd)
     return *ret_fd < 0 ? *ret_fd : 0;
 }
 
+int owner_files_set_limit(struct owner_files *o, unsigned ms)
+{
+    const struct timeval limit = { .tv_sec = ms / 1000,
+                                   .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+
+    if (setsockopt(o->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 ||
+        setsockopt(o->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
+        return -errno;
+    return 0;
+}
+
 static int start(struct owner_files *o, int dir_fd)
 {
     struct stat st;
@@ -161,7 +183,7 @@ static int start(struct owner_files *o, int dir_fd)
         owner_child_run(pair[1], dir_fd, st.st_uid, st.st_gid);
     o->fd = pair[0];
     close(pair[1]);
-    return o->pid < 0 ? -EAGAIN : 0;
+    return o->pid < 0 ? -EAGAIN : owner_files_set_limit(o, LIMIT_MS);
 }
 
 static int open_files(const char *path, bool above, struct owner_files **ret)
@@ -206,15 +228,39 @@ int owner_files_open_above(const char *path, struct owner_files **ret,
     return r;
 }
 
+static bool has_ended(pid_t pid, unsigned ms)
+{
+    const struct timespec step = { .tv_nsec = 10 * 1000 * 1000 };
+
+    for (unsigned waited = 0; waitpid(pid, NULL, WNOHANG) == 0; waited += 10) {
+        if (waited >= ms)
+            return false;
+        (void)nanosleep(&step, NULL);
+    }
+    return true;
+}
+
+/* Not always: who has the ids of another needs CAP_KILL, which the unit that
+ * refreshes stubs has not. What is left then ends with the unit. */
+static void end_child(const struct owner_files *o, unsigned ms)
+{
+    if (o->pid <= 0 || has_ended(o->pid, ms))
+        return;
+    if (kill(o->pid, SIGKILL) == 0)
+        (void)has_ended(o->pid, KILL_MS);
+}
+
 struct owner_files *owner_files_free(struct owner_files *o)
 {
+    bool failed;
+
     if (!o)
         return NULL;
-    if (o->fd >= 0)
+    failed = o->fd < 0;
+    if (!failed)
         close(o->fd);
     /* It ends by itself then, and gives back the client's lock. */
-    if (o->pid > 0)
-        (void)waitpid(o->pid, NULL, 0);
+    end_child(o, failed ? 0 : END_MS);
     free(o->dir);
     free(o->given);
     free(o);
@@ -262,7 +308,7 @@ static int receive(struct owner_files *o, int *ret_fd)
         n = recvmsg(o->fd, &m, MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
     if (n < 0)
-        return -errno;
+        return errno == EAGAIN ? -ETIMEDOUT : -errno;
     *ret_fd = take_fd(&m);
     return n == (ssize_t)sizeof(o->reply) && reply_ok(&o->reply) ? o->reply.r
                                                                  : -EPROTO;
@@ -271,6 +317,13 @@ static int receive(struct owner_files *o, int *ret_fd)
 static bool path_ok(const char *path)
 {
     return strlen(path) <= OWNER_PATH_MAX && *path != '/';
+}
+
+/* A late answer would be taken for that to the next request. */
+static void hang_up(struct owner_files *o)
+{
+    close(o->fd);
+    o->fd = -1;
 }
 
 static int ask(struct owner_files *o, enum owner_op op, const char *path,
@@ -288,9 +341,12 @@ static int ask(struct owner_files *o, enum owner_op op, const char *path,
     (void)snprintf(o->request.other, sizeof(o->request.other), "%s", other);
     if (content.len)
         (void)memcpy(o->request.content, content.data, content.len);
-    if (send(o->fd, &o->request, len, MSG_NOSIGNAL) != (ssize_t)len)
+    if (o->fd < 0 ||
+        send(o->fd, &o->request, len, MSG_NOSIGNAL) != (ssize_t)len)
         return -EPROTO;
     r = receive(o, &fd);
+    if (r == -ETIMEDOUT)
+        hang_up(o);
     if (ret_fd)
         *ret_fd = TAKE_FD(fd);
     return r;
@@ -320,10 +376,10 @@ static int open_to_read(struct owner_files *o, const char *path, int *ret_fd,
     struct stat st;
     int r;
 
-    r = ask(o, OWNER_OP_OPEN, path, "", nothing, &fd);
+    r = ask(o, OWNER_OP_READ, path, "", nothing, &fd);
     if (r)
         return r;
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))
         return -EPROTO;
     *ret_stamp = o->reply.stamp;
     *ret_fd = TAKE_FD(fd);

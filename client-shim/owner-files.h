@@ -53,6 +53,10 @@ struct owner_files *owner_files_free(struct owner_files *o);
 DEFINE_CLEANUP(struct owner_files *, owner_files_free)
 #define CLEANUP_OWNER_FILES CLEANUP(owner_files_free_p)
 
+/* owner_files_set_limit() - how long one request may take; 30 s otherwise. After
+ * -ETIMEDOUT nothing more can be asked. */
+int owner_files_set_limit(struct owner_files *o, unsigned ms) MUST_CHECK;
+
 /* The name of the file that was given; NULL: it was a directory. */
 const char *owner_files_given(const struct owner_files *o);
 uid_t owner_files_uid(const struct owner_files *o);

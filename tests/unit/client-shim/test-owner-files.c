@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -327,6 +328,37 @@ static void test_a_clients_lock_is_held(void **state)
     assert_true(could_lock(tmp_dir_file(d, "old")));
 }
 
+static pid_t child(void)
+{
+    char path[64];
+    int pid = 0;
+    FILE *f;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+    f = fopen(path, "re");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%d", &pid), 1);
+    assert_int_equal(fclose(f), 0);
+    return pid;
+}
+
+/* Its owner may do that. */
+static void test_a_child_that_is_stopped_holds_up_nobody(void **state)
+{
+    struct tmp_dir *d = *state;
+    struct owner_files *o = opened(d->path);
+    pid_t pid = child();
+
+    put(d, "key", "old", 0600);
+    (void)read_it(o, "key", "old");
+    assert_int_equal(owner_files_set_limit(o, 200), 0);
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    expect_refused(o, "key", -ETIMEDOUT);
+    expect_refused(o, "key", -EPROTO);
+    owner_files_free(o);
+    assert_int_equal(kill(pid, 0), -1); /* and it is gone */
+}
+
 /* ---- as root, for another user ---- */
 
 static void test_work_is_done_as_the_owner(void **state)
@@ -386,6 +418,7 @@ int main(int argc, char **argv)
         CASE(test_more_files_than_are_listed),
         CASE(test_the_directory_of_a_file),
         CASE(test_a_clients_lock_is_held),
+        CASE(test_a_child_that_is_stopped_holds_up_nobody),
     };
     static const struct CMUnitTest as_root[] = {
         CASE(test_work_is_done_as_the_owner),
