@@ -45,6 +45,26 @@ def test_a_new_key_is_in_the_stub(m):
     expect("1 stubs are as they should be" in said, said)
 
 
+def test_changes_that_the_path_unit_did_not_see(m):
+    """Such as one while the service runs, or before the path unit does."""
+    before = stub(m)
+    m.systemctl("stop", "acme-guardian-stubs.path")
+    m.place.ctl("rotate", "start", "lab", "--settle", "0", "--cache-time", "0",
+                "--grace", "0", "--ca-file", m.place.ca["ca_file"],
+                timeout=180)
+    expect(stub(m) == before, "nobody has told")
+    m.systemctl("start", "acme-guardian-stubs.timer")
+    m.wait_for("the stub of the new key", lambda: stub(m) != before, 300)
+    m.systemctl("stop", "acme-guardian-stubs.timer")
+    m.systemctl("start", "acme-guardian-stubs.path")
+
+
+def test_many_changes_in_a_moment(m):
+    """They are more than systemd starts a unit at once by default."""
+    for _ in range(8):
+        m.systemctl("start", SERVICE)
+
+
 def test_a_stub_that_cannot_be_written_fails_the_unit(m):
     m.run(["mv", STUB, f"{STUB}.away"])
     r = m.systemctl("start", SERVICE, check=False)
@@ -60,5 +80,7 @@ if __name__ == "__main__":
     scenario("stubs", [
         set_up,
         test_a_new_key_is_in_the_stub,
+        test_changes_that_the_path_unit_did_not_see,
+        test_many_changes_in_a_moment,
         test_a_stub_that_cannot_be_written_fails_the_unit,
     ])

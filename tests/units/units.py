@@ -30,7 +30,7 @@ STUBS = "acme-guardian-stubs.service"
 UNITS = (DAEMON, TOKEN, CHECK, "acme-guardian-check.timer",
          ROTATE, "acme-guardian-rotate.timer",
          METRICS, "acme-guardian-metrics.timer",
-         STUBS, "acme-guardian-stubs.path",
+         STUBS, "acme-guardian-stubs.path", "acme-guardian-stubs.timer",
          "acme-guardian-client.socket",
          "acme-guardian-client@web.socket", "acme-guardian-admin.socket",
          "acme-guardian-lacme@le.socket", "acme-guardian-token@hsm.socket")
