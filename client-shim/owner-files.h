@@ -53,8 +53,8 @@ struct owner_files *owner_files_free(struct owner_files *o);
 DEFINE_CLEANUP(struct owner_files *, owner_files_free)
 #define CLEANUP_OWNER_FILES CLEANUP(owner_files_free_p)
 
-/* owner_files_set_limit() - how long one request may take; 30 s otherwise. After
- * -ETIMEDOUT nothing more can be asked. */
+/* owner_files_set_limit() - how long one request may take; 30 s otherwise.
+ * After -ETIMEDOUT nothing more can be asked. */
 int owner_files_set_limit(struct owner_files *o, unsigned ms) MUST_CHECK;
 
 /* The name of the file that was given; NULL: it was a directory. */

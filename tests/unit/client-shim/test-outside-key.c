@@ -254,8 +254,9 @@ static void test_der_with_something_behind_it(void **state)
 
 #define PIECE 24
 #define PAGE 4096
-#define REGION_MAX ((uintptr_t)64 * 1024 * 1024) /* a sanitizer's are larger   \
-                                                  */
+#define REGION_MAX                                                             \
+    ((uintptr_t)64 * 1024 * 1024) /* a sanitizer's are larger                  \
+                                   */
 
 /* Masked, so as not to find itself. */
 struct needle {
