@@ -175,7 +175,7 @@ static int decode_der(const struct prov *p, OSSL_CORE_BIO *in, bool rsa,
     struct stub stub;
     size_t len;
 
-    if (!read_der(p, in, der, &len) ||
+    if (p->wrong.text[0] || !read_der(p, in, der, &len) ||
         stub_decode((struct bytes){ der, len }, &stub, NULL) != 0 ||
         (stub.key.type == JWK_TYPE_RSA) != rsa)
         return 1;

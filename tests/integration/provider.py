@@ -199,6 +199,13 @@ def test_what_the_daemon_does_not_know(p):
     sign(p, "p256", order)
 
 
+def head(what):
+    return base64.urlsafe_b64encode(
+        b'{"alg":"ES256","kid":"https://ca.example/acct/p256","nonce":"n-1",'
+        b'"url":"https://ca.example/%s/1"}' % what.encode()
+    ).rstrip(b"=").decode()
+
+
 @with_provider(("p256",))
 def test_a_stale_stub_says_what_to_do(p):
     """After a rotation: what depends on the key is refused, fetching is not."""
@@ -207,11 +214,12 @@ def test_a_stale_stub_says_what_to_do(p):
     said = sign_refused(p, "key changed: account p256 has a new key", "p256",
                         p.order("p256", "example.com"), stale)
     L.expect("guardianctl stub refresh" in said, said)
-    fetch = base64.urlsafe_b64encode(
-        b'{"alg":"ES256","kid":"https://ca.example/acct/p256","nonce":"n-1",'
-        b'"url":"https://ca.example/order/1"}').rstrip(b"=").decode()
+    # Its key authorization would be of the key that the stub is of.
+    said = sign_refused(p, "key changed: account p256 has a new key", "p256",
+                        head("chall") + ".e30", stale)
+    L.expect("guardianctl stub refresh" in said, said)
     p.openssl("dgst", "-sha256", "-sign", stale, "-hex",
-              p.lab.file("fetch", fetch + "."))
+              p.lab.file("fetch", head("order") + "."))
 
 
 @contextlib.contextmanager
