@@ -9,6 +9,7 @@
 #include "client-shim/client-state.h"
 
 #define WRAPPER "acme-guardian-openssl"
+#define PATH_LEN_MAX 255
 
 struct planning {
     const struct client_setup_wish *wish;
@@ -93,11 +94,11 @@ static void plan_acme_tiny(struct planning *p)
 /* It signs when it is in its chroot already, where the socket has to be. */
 static void plan_haproxy(struct planning *p)
 {
-    char bind[256] = "";
+    char bind[PATH_LEN_MAX + 80] = "";
 
     if (p->wish->chroot)
         (void)snprintf(bind, sizeof(bind),
-                       "BindReadOnlyPaths=/run/acme-guardian:%.180s/run/"
+                       "BindReadOnlyPaths=/run/acme-guardian:%s/run/"
                        "acme-guardian\n",
                        p->wish->chroot);
     step(p, CLIENT_SETUP_FILE, "[Service]\nEnvironment=OPENSSL_CONF=%s\n%s",
@@ -197,7 +198,7 @@ static bool is_plain_path(const char *path)
         if ((unsigned char)*p <= 0x20 || *p == 0x7f || strchr("'\"\\%$`", *p))
             return false;
     }
-    return *path == '/' && strlen(path) < 256;
+    return *path == '/' && strlen(path) <= PATH_LEN_MAX;
 }
 
 static int check_paths(const struct client_setup_wish *wish, const char *file,

@@ -32,7 +32,9 @@ int client_state_json(struct bytes text, const char *path, struct buf *ret,
  *
  * Lines NAME=WORD, NAME='...' or NAME="...", with or without export; the last
  * one counts. A value that only a shell could tell ($, `, \, more words) is
- * CLIENT_STATE_E_BAD; so is an assignment behind another command.
+ * CLIENT_STATE_E_BAD. An assignment behind another command in its line is not
+ * seen, and one in a line of a longer quoted text is taken for one: the CA is
+ * asked about whatever comes of it.
  *
  * Return: 0 with *ret; CLIENT_STATE_E_ABSENT; CLIENT_STATE_E_BAD with *reterr
  * and its line; -ENOMEM.
