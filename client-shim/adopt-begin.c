@@ -38,11 +38,14 @@ static int choose_type(const struct adopt *a, const char **ret_alg,
                         "--alg is ES256, ES384 or RS256, not "
                         "%s",
                         wanted);
-    if (a->after != ADOPT_AFTER_RETIRE && !client_kind_takes(a->kind, alg))
+    if (a->after != ADOPT_AFTER_RETIRE &&
+        !client_kind_takes(a->kind, jwk_alg(key), alg))
         return ctl_fail(CTL_EXIT_NO,
-                        "client-cannot-use-this-key: %s has no use for a key "
-                        "of %s: --alg chooses another",
-                        client_kind_facts(a->kind)->name, jws_alg_name(alg));
+                        "client-cannot-use-this-key: that %s can sign with "
+                        "%s, where it signed with %s, is not known: --alg "
+                        "chooses another",
+                        client_kind_facts(a->kind)->name, jws_alg_name(alg),
+                        jws_alg_name(jwk_alg(key)));
     *ret_alg = jws_alg_name(alg);
     *ret_bits = bits;
     return CTL_EXIT_DONE;

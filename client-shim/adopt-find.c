@@ -149,12 +149,27 @@ static int several(struct owner_files *o, const char *first, const char *second,
     return ADOPT_FIND_E_SEVERAL;
 }
 
+/* They were not all looked at. */
+static int too_many(struct owner_files *o, struct errmsg *reterr)
+{
+    CLEANUP_BUF struct buf whole = { 0 };
+
+    if (owner_files_whole(o, "", &whole))
+        return -ENOMEM;
+    errmsg_set_at(reterr, buf_str(&whole), 0,
+                  "more than %d accounts are in it: give the path of one",
+                  OWNER_FOUND_MAX);
+    return ADOPT_FIND_E_SEVERAL;
+}
+
 static int choose(struct owner_files *o, const struct adopt_wish *wish,
                   const struct owner_found *marks, struct adopt_found *ret,
                   struct errmsg *reterr)
 {
     bool have = false;
 
+    if (marks->more)
+        return too_many(o, reterr);
     for (unsigned i = 0; i < marks->n; i++) {
         struct adopt_found f = { .kind = wish->kind };
         int r = adopt_read(o, marks->path[i], &f, reterr);

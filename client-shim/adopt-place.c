@@ -108,7 +108,7 @@ static int list(struct adopt *a)
 
     if (r)
         return r;
-    if (geteuid() != 0 || *buf_str(&path) != '/')
+    if (geteuid() != 0)
         return ctl_fail(CTL_EXIT_DONE,
                         "%s: not in the list that stub refresh goes through: "
                         "as root, guardianctl stub write %s %s puts it there",
@@ -176,6 +176,9 @@ static int retire(struct adopt *a)
 
 int adopt_place(struct adopt *a)
 {
+    /* Nothing is signed with it any more, and another child is forked. */
+    a->talk.outside = NULL;
+    a->key = outside_key_free(a->key);
     switch (a->after) {
     case ADOPT_AFTER_STUB:
         return place_stub(a);

@@ -226,6 +226,9 @@ static int find_acme_sh_directory(struct reading *g)
     r = owner_files_find(g->o, "", "*.conf", 1, confs, g->reterr);
     for (unsigned i = 0; r == 0 && i < confs->n; i++)
         r = match_acme_sh(g, confs->path[i], "Le_API");
+    /* Not all were looked at: which CA it is might be guessed wrongly. */
+    if (r == 0 && confs->more)
+        return 0;
     if (r == 0 && !g->f->directory[0])
         r = match_acme_sh(g, "account.conf", "DEFAULT_ACME_SERVER");
     if (r || g->f->directory[0])

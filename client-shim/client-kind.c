@@ -21,7 +21,8 @@ static const struct client_kind_facts kinds[CLIENT_COUNT] = {
                          .key = "account.key",
                          .under = "ca",
                          .depth = 5,
-                         .stub = true },
+                         .stub = true,
+                         .ec = true },
     [CLIENT_LEGO] = { .name = "lego",
                       .mark = "account.json",
                       .under = "accounts",
@@ -34,8 +35,11 @@ static const struct client_kind_facts kinds[CLIENT_COUNT] = {
                             .stub = true,
                             .lock = CLIENT_LOCK_THERE,
                             .lock_file = "lock" },
-    [CLIENT_GETSSL] = { .name = "getssl", .key = "account.key", .stub = true },
-    [CLIENT_HAPROXY] = { .name = "haproxy", .stub = true },
+    [CLIENT_GETSSL] = { .name = "getssl",
+                        .key = "account.key",
+                        .stub = true,
+                        .ec = true },
+    [CLIENT_HAPROXY] = { .name = "haproxy", .stub = true, .ec = true },
     [CLIENT_PEM] = { .name = "pem", .stub = true },
 };
 
@@ -53,10 +57,11 @@ enum client_kind client_kind_find(const char *name)
     return CLIENT_UNSET;
 }
 
-bool client_kind_takes(enum client_kind kind, enum jws_alg alg)
+bool client_kind_takes(enum client_kind kind, enum jws_alg before,
+                       enum jws_alg alg)
 {
     if (alg == JWS_ALG_RS256)
         return true;
     return (alg == JWS_ALG_ES256 || alg == JWS_ALG_ES384) &&
-           !kinds[kind].rsa_only;
+           (kinds[kind].ec || before != JWS_ALG_RS256);
 }

@@ -35,7 +35,7 @@ struct client_kind_facts {
     unsigned depth;    /* directories between that and the mark, at most */
     bool stub;         /* can sign with a stub */
     bool key_is_jwk;   /* otherwise PEM */
-    bool rsa_only;
+    bool ec; /* any version of it signs with EC, whatever it began with */
     enum client_lock lock;
     const char *lock_file;
     const char *instead; /* who can take over where it cannot use a stub */
@@ -44,5 +44,7 @@ struct client_kind_facts {
 const struct client_kind_facts *client_kind_facts(enum client_kind kind);
 enum client_kind client_kind_find(const char *name); /* CLIENT_UNSET: none */
 
-/* client_kind_takes() - can the client work with a key of this type? */
-bool client_kind_takes(enum client_kind kind, enum jws_alg alg);
+/* client_kind_takes() - can the client work with a key of this type?
+ * @before: of the key that it has now */
+bool client_kind_takes(enum client_kind kind, enum jws_alg before,
+                       enum jws_alg alg);

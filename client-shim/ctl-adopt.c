@@ -52,6 +52,9 @@ static int read_options(struct ctl_context *c, struct adopt *a)
     a->after = stub      ? ADOPT_AFTER_STUB
                : retired ? ADOPT_AFTER_RETIRE
                          : ADOPT_AFTER_NOTHING;
+    /* The list of stubs has absolute paths. */
+    if (stub && *a->path != '/')
+        return ctl_fail(CTL_EXIT_USAGE, "%s: is no absolute path", a->path);
     return CTL_EXIT_DONE;
 }
 
@@ -84,17 +87,42 @@ static const char *wanted_directory(const struct adopt *a)
 
 /* ---- the client's files ---- */
 
+/* With accounts below it, and so with the client's lock in it. */
+static int is_whole(struct adopt *a, bool *ret, struct errmsg *reterr)
+{
+    const struct client_kind_facts *f = client_kind_facts(a->kind);
+    CLEANUP_FREE struct owner_found *accounts = calloc(1, sizeof(*accounts));
+    int r;
+
+    if (!accounts)
+        return -ENOMEM;
+    if (owner_files_given(a->files))
+        return 0;
+    r = owner_files_find(a->files, f->under, f->key, f->depth, accounts,
+                         reterr);
+    *ret = r == 0 && accounts->n > 0;
+    return r;
+}
+
 /* It may not run meanwhile: it would sign with a key that dies. */
 static int lock(struct adopt *a)
 {
     const struct client_kind_facts *f = client_kind_facts(a->kind);
     struct errmsg err = { 0 };
+    bool whole = false;
     int r;
 
-    if (f->lock == CLIENT_LOCK_NONE || owner_files_given(a->files))
+    if (f->lock == CLIENT_LOCK_NONE)
         return CTL_EXIT_DONE;
-    r = owner_files_lock(a->files, f->lock_file, f->lock == CLIENT_LOCK_RECORD,
-                         &err);
+    r = is_whole(a, &whole, &err);
+    if (r == 0 && !whole)
+        return ctl_fail(CTL_EXIT_DONE,
+                        "%s: is not the whole directory of %s, so its lock is "
+                        "not held: it must not run meanwhile",
+                        a->path, f->name);
+    if (r == 0)
+        r = owner_files_lock(a->files, f->lock_file,
+                             f->lock == CLIENT_LOCK_RECORD, &err);
     return r ? ctl_fail_files(r, &err, a->path) : CTL_EXIT_DONE;
 }
 
@@ -147,7 +175,17 @@ static int check_client(struct adopt *a)
     CLEANUP_BUF struct buf stops = { 0 };
     int r;
 
-    if (f->stub || a->after == ADOPT_AFTER_RETIRE)
+    if (a->after == ADOPT_AFTER_RETIRE)
+        return CTL_EXIT_DONE;
+    /* Left with its old key it would register that anew. */
+    if (f->stub && a->after == ADOPT_AFTER_NOTHING &&
+        !ctl_args_has(a->context, "--dry-run"))
+        return ctl_fail(CTL_EXIT_USAGE,
+                        "%s would register a new account with the key that it "
+                        "has now: --install-stub puts a stub in its place, "
+                        "with --client-retired the client stops",
+                        f->name);
+    if (f->stub)
         return CTL_EXIT_DONE;
     r = adopt_stops(a, &stops);
     if (r)
@@ -329,6 +367,16 @@ static const char *type_name(const struct jwk *key)
                                         : "Ed25519";
 }
 
+static void warn_of_pem(const struct adopt *a)
+{
+    if (a->kind == CLIENT_PEM && a->after == ADOPT_AFTER_STUB)
+        (void)ctl_fail(CTL_EXIT_DONE,
+                       "%s: only a client that signs whole requests through "
+                       "OpenSSL can use a stub: not uacme of Debian, mod_md or "
+                       "nginx-acme",
+                       a->path);
+}
+
 static int print_found(const struct adopt *a)
 {
     CLEANUP_CTL_TABLE struct ctl_table t = { .n_columns = 2 };
@@ -392,14 +440,10 @@ static int report(const struct adopt *a)
         (void)printf("%s has a stub in place of its key: guardianctl "
                      "client-setup shows what else it needs\n",
                      client_kind_facts(a->kind)->name);
-    else if (a->after == ADOPT_AFTER_RETIRE)
+    else
         (void)printf("%s does not sign any more; its old key, which the CA "
                      "does not take any more, lies beside where it was\n",
                      client_kind_facts(a->kind)->name);
-    else
-        (void)printf("the key in %s is dead: account adopt again with "
-                     "--install-stub puts a stub in its place\n",
-                     a->path);
     return CTL_EXIT_DONE;
 }
 
@@ -407,9 +451,32 @@ static int report(const struct adopt *a)
  * it is deactivated, which wants that key. */
 static bool is_ours_alone(const struct adopt *a)
 {
-    return adopt_has_switched(a) &&
-           (is_member(a->rotation, "kind", "adopt") ||
-            !is_member(a->rotation, "state", "switched"));
+    return adopt_has_switched(a) && (is_member(a->rotation, "kind", "adopt") ||
+                                     is_member(a->rotation, "state", "done"));
+}
+
+/* What is known of the key that the client has. */
+static const char *key_now(const struct adopt *a)
+{
+    static const struct {
+        const char *state, *text;
+    } states[] = {
+        { "switching",
+          "which key the CA has is not known yet; keep the one in" },
+        { "unresolved", "which key the CA has is not known yet; keep the one "
+                        "in" },
+        { "account-lost", "no key opens the account any more, not the one in" },
+        { "switched", "the old account is not deactivated yet, which takes the "
+                      "key in" },
+        { "cleaned", "the old account is not deactivated yet, which takes the "
+                     "key in" },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+        if (is_member(a->rotation, "state", states[i].state))
+            return states[i].text;
+    }
+    return "the client goes on with the key in";
 }
 
 static int finish(struct adopt *a)
@@ -421,14 +488,13 @@ static int finish(struct adopt *a)
             ctl_print_json(json_pack("{s:s, s:O}", "account", a->talk.account,
                                      "rotation", a->rotation));
         return ctl_fail(CTL_EXIT_NO,
-                        "%s: %s%s%s: the key in %s goes on; rotate status %s "
-                        "says more",
+                        "%s: %s%s%s: %s %s; rotate status %s says more",
                         a->talk.account, ctl_string(a->rotation, "state"),
                         ctl_string(a->rotation, "reason") ? ": " : "",
                         ctl_string(a->rotation, "reason")
                             ? ctl_string(a->rotation, "reason")
                             : "",
-                        a->path, a->talk.account);
+                        key_now(a), a->path, a->talk.account);
     }
     /* Its new key is in the daemon's answer of now. */
     r = ctl_conversation_select(&a->talk, a->talk.account);
@@ -477,6 +543,8 @@ static int adopt(struct adopt *a)
         r = ask_ca(a);
     if (r == 0)
         r = print_found(a);
+    if (r == 0)
+        warn_of_pem(a);
     if (r || ctl_args_has(a->context, "--dry-run"))
         return r;
     r = adopt_place_probe(a);

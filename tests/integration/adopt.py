@@ -122,9 +122,13 @@ class Cases(AdoptCases):
         for c in ("x", "y"):
             expect(len(a["jwk"][c]) == 43, f"{name}: full coordinates: {a}")
 
-    def test_uacme_as_pem(self):
-        self.with_stub("pem", self.clients.uacme(), "--directory",
-                       self.ca.directory_url)
+    def test_a_pem_file_may_be_of_a_client_that_cannot(self):
+        """As Debian's uacme, which signs with GnuTLS: that is said before."""
+        f = self.clients.uacme()
+        more = ("--directory", self.ca.directory_url, "--install-stub")
+        out = self.w.run(*self.argv("dry", "pem", f.path, *more, "--dry-run"))
+        expect(out.returncode == 0 and "not uacme" in out.stderr, str(out))
+        self.with_stub("pem", f, "--directory", self.ca.directory_url)
 
     def test_acme_tiny_as_pem(self):
         _, a = self.with_stub("pem", self.clients.acme_tiny(), "--directory",
@@ -209,6 +213,25 @@ class Cases(AdoptCases):
         self.untouched(f, key, before)
         self.w.ctl("account", "show", name, code=1)
 
+    def test_what_becomes_of_the_client_is_said(self):
+        """With its old key alone it would register a new account."""
+        for kind, f in (("acme.sh", self.clients.acme_sh()),
+                        ("getssl", self.clients.getssl())):
+            key, before = f.key(), f.key_file.read_bytes()
+            name = self.name()
+            self.adopt(name, kind, f.path, code=64,
+                       says=["--install-stub", "--client-retired"])
+            self.adopt(name, kind, f.path.name, "--install-stub", code=64,
+                       says="absolute")
+            self.untouched(f, key, before)
+            self.w.ctl("account", "show", name, code=1)
+
+    def test_key_types_that_the_client_may_not_know(self):
+        """Dehydrated to 0.7.0 knows RSA alone, acme-tiny always."""
+        f = self.clients.acme_tiny()
+        self.refused(f, "pem", "client-cannot-use-this-key", more=(
+            "--directory", self.ca.directory_url, "--alg", "ES256"))
+
     def test_an_account_url_that_is_another(self):
         f = self.clients.acme_sh()
         other = self.ca.origin + "/my-account/nobody"
@@ -241,7 +264,7 @@ class Cases(AdoptCases):
 
     def test_encrypted_and_damaged_keys(self):
         f = self.clients.haproxy()
-        more = ("--directory", self.ca.directory_url)
+        more = ("--directory", self.ca.directory_url, "--install-stub")
         for text, says in (
                 (subprocess.run(["openssl", "pkcs8", "-topk8", "-passout",
                                  "pass:x"], input=f.key().pem, check=True,
@@ -349,8 +372,8 @@ class Cases(AdoptCases):
         copy = f.put("copy.key", f.key().pem)
         more = ("--directory", self.ca.directory_url)
         self.with_stub("haproxy", f, *more)
-        self.adopt(self.name(), "haproxy", copy, *more, code=1,
-                   says="account-unknown")
+        self.adopt(self.name(), "haproxy", copy, *more, "--client-retired",
+                   code=1, says="account-unknown")
 
     def test_a_ca_that_refuses_the_new_key(self):
         f = self.clients.haproxy()

@@ -233,13 +233,20 @@ static void test_what_clients_are_like(void **state)
         const struct client_kind_facts *f = client_kind_facts(kind);
 
         assert_int_equal(client_kind_find(f->name), kind);
-        assert_true(client_kind_takes(kind, JWS_ALG_RS256));
+        assert_true(client_kind_takes(kind, JWS_ALG_RS256, JWS_ALG_RS256));
         /* One way on for everybody. */
         assert_int_equal(!f->stub, f->instead != NULL);
     }
     assert_int_equal(client_kind_find("caddy"), CLIENT_UNSET);
-    assert_true(client_kind_takes(CLIENT_HAPROXY, JWS_ALG_ES384));
-    assert_false(client_kind_takes(CLIENT_ACME_SH, JWS_ALG_EDDSA));
+    assert_true(
+        client_kind_takes(CLIENT_HAPROXY, JWS_ALG_RS256, JWS_ALG_ES384));
+    assert_false(
+        client_kind_takes(CLIENT_ACME_SH, JWS_ALG_ES256, JWS_ALG_EDDSA));
+    /* Before 0.7.1 it knows RSA alone; acme-tiny always. */
+    assert_false(
+        client_kind_takes(CLIENT_DEHYDRATED, JWS_ALG_RS256, JWS_ALG_ES256));
+    assert_false(client_kind_takes(CLIENT_PEM, JWS_ALG_RS256, JWS_ALG_ES384));
+    assert_true(client_kind_takes(CLIENT_PEM, JWS_ALG_ES256, JWS_ALG_ES384));
 }
 
 int main(void)
