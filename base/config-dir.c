@@ -57,6 +57,20 @@ static int read_file(const struct config_dir *d, int dir_fd, const char *name,
     return r ? r : fn(config, buf_str(&path), stem, userdata, reterr);
 }
 
+static int read_one_of_many(const struct config_dir *d, int dir_fd,
+                            const char *name, config_dir_fn fn, void *userdata,
+                            struct errmsg *reterr)
+{
+    struct errmsg e = { 0 };
+    int r = read_file(d, dir_fd, name, fn, userdata, &e);
+
+    if (r == CONFIG_E_INVALID && d->bad)
+        return d->bad(&e, userdata);
+    if (r && reterr)
+        *reterr = e;
+    return r;
+}
+
 static bool has_suffix(const char *name, const char *suffix)
 {
     size_t n = strlen(name);
@@ -90,7 +104,7 @@ int config_dir_each(const struct config_dir *d, config_dir_fn fn,
         return cannot_open(d->path, errno, reterr);
     for (int i = 0; i < n; i++) {
         if (r == 0 && has_suffix(names[i]->d_name, d->suffix))
-            r = read_file(d, fd, names[i]->d_name, fn, userdata, reterr);
+            r = read_one_of_many(d, fd, names[i]->d_name, fn, userdata, reterr);
         free(names[i]);
     }
     free(names);

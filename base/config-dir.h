@@ -13,6 +13,9 @@ struct config_dir {
     const char *path;
     const char *suffix; /* ".account" */
     const struct config_schema *schema;
+    /* Of a file that cannot be used; what it returns is as of config_dir_fn.
+     * NULL: such a file ends the reading. */
+    int (*bad)(const struct errmsg *e, void *userdata);
 };
 
 /**

@@ -262,10 +262,12 @@ static int refresh_file(struct refresh *f, const char *account,
 }
 
 /* One that cannot be done does not keep the others from it. */
-static int refresh_one(const char *account, const char *path, void *userdata)
+static int refresh_one(const char *account, const char *path,
+                       const struct errmsg *bad, void *userdata)
 {
     struct refresh *f = userdata;
-    int r = refresh_file(f, account, path);
+    int r = path ? refresh_file(f, account, path)
+                 : ctl_fail_at(CTL_EXIT_CONFIG, bad);
 
     if (f->first == CTL_EXIT_DONE)
         f->first = r;

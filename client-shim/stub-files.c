@@ -71,7 +71,14 @@ static int each_path(const char *path, unsigned line, void *userdata)
     const struct listing *l = userdata;
 
     (void)line;
-    return l->fn(l->account, path, l->userdata);
+    return l->fn(l->account, path, NULL, l->userdata);
+}
+
+static int bad_file(const struct errmsg *e, void *userdata)
+{
+    const struct listing *l = userdata;
+
+    return l->fn(NULL, NULL, e, l->userdata);
 }
 
 static int each_file(const struct config *config, const char *file,
@@ -99,7 +106,9 @@ int stub_list_each(const char *config_dir, const char *account, stub_list_fn fn,
                    void *userdata, struct errmsg *reterr)
 {
     struct listing l = { .fn = fn, .userdata = userdata };
-    struct config_dir d = { .suffix = ".stubs", .schema = list_schema };
+    struct config_dir d = { .suffix = ".stubs",
+                            .schema = list_schema,
+                            .bad = bad_file };
     CLEANUP_BUF struct buf path = { 0 };
     int r = buf_printf(&path, "%s/stubs.d", config_dir);
 
@@ -110,9 +119,11 @@ int stub_list_each(const char *config_dir, const char *account, stub_list_fn fn,
                    : config_dir_each(&d, each_file, &l, reterr);
 }
 
-static int is_listed(const char *account, const char *path, void *userdata)
+static int is_listed(const char *account, const char *path,
+                     const struct errmsg *bad, void *userdata)
 {
     (void)account;
+    (void)bad; /* of one account's list, that is an error */
     return strcmp(path, userdata) == 0 ? -EEXIST : 0;
 }
 

@@ -44,8 +44,10 @@ int stub_file_write(struct owner_files *o, const char *path,
 int stub_list_add(const char *config_dir, const char *account, const char *path,
                   struct errmsg *reterr) MUST_CHECK;
 
+/* stub_list_fn - a path; or, with @path NULL, that a list cannot be used, which
+ * keeps none of the others' from being read: @bad says why. */
 typedef int (*stub_list_fn)(const char *account, const char *path,
-                            void *userdata);
+                            const struct errmsg *bad, void *userdata);
 /* stub_list_each() - of one account, or (NULL) of all. @fn's nonzero ends it
  * and is returned; otherwise as stub_list_add(). */
 int stub_list_each(const char *config_dir, const char *account, stub_list_fn fn,

@@ -456,6 +456,12 @@ class Cases(AdoptCases):
             str(answer))
         expect(second.read_text() == f.key_file.read_text() != text, "new ones")
         self.owned(f.key_file, f, 0o644)
+        # A list that cannot be read keeps no other from it.
+        bad = self.lab.file("etc/stubs.d/AAA.stubs", "[Stub]\nPath\n")
+        self.w.rotate(name)
+        self.w.ctl("stub", "refresh", code=78, says=[str(bad), "written"])
+        expect(second.read_text() == f.key_file.read_text(), "both")
+        bad.unlink()
         # What is no stub of this account's is not written over.
         second.write_text("-----BEGIN EC PRIVATE KEY-----\n")
         self.w.ctl("stub", "refresh", name, code=1, says="is no stub")

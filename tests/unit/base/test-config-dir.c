@@ -19,7 +19,7 @@ static const struct config_schema schema[] = {
 };
 
 static char dir[] = "/tmp/test-config-dir-XXXXXX";
-static struct config_dir d = { dir, ".thing", schema };
+static struct config_dir d = { dir, ".thing", schema, NULL };
 
 static void put(const char *name, const char *text, mode_t mode)
 {
@@ -87,7 +87,7 @@ static void test_files_of_one_suffix_in_their_order(void **state)
 
 static void test_no_directory_has_no_files(void **state)
 {
-    const struct config_dir none = { "/nonexistent/x", ".thing", schema };
+    const struct config_dir none = { "/nonexistent/x", ".thing", schema, NULL };
     CLEANUP_BUF struct buf seen = { 0 };
 
     (void)state;
