@@ -17,7 +17,7 @@
  */
 
 enum adopt_after {
-    ADOPT_AFTER_NOTHING = 0, /* the client's files stay as they are */
+    ADOPT_AFTER_NOTHING = 0, /* not said: a look alone (--dry-run) */
     ADOPT_AFTER_STUB,
     ADOPT_AFTER_RETIRE,
 };
