@@ -154,10 +154,10 @@ static bool keycheck_is_resolving(const struct account *a)
             a->rotation->row.state == ROTATION_ACCOUNT_LOST);
 }
 
-/* The CA may have it. */
+/* The CA may have it. One that others named is not among those listed. */
 static bool keycheck_needs_next(const struct account *a)
 {
-    return rotate_is_active(a) &&
+    return rotate_is_active(a) && !a->rotation->row.new_foreign &&
            strcmp(a->rotation->row.new_token, a->row.token) == 0 &&
            (a->rotation->row.state == ROTATION_SWITCHING ||
             a->rotation->row.state == ROTATION_UNRESOLVED);

@@ -321,6 +321,28 @@ static void test_a_rotation_knows_two_generations(void **state)
     }
 }
 
+/* It is not among those that are listed as ours. */
+static void test_a_key_that_others_named_is_not_missed(void **state)
+{
+    static const enum rotation_state states[] = { ROTATION_SWITCHING,
+                                                  ROTATION_UNRESOLVED };
+
+    for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+        struct account *a;
+
+        if (i > 0) {
+            teardown(state);
+            assert_int_equal(setup(state), 0);
+        }
+        add_key(ours("le:1"), 0);
+        a = add_account("le", ours("le:1"));
+        rotate(a, states[i], true);
+        a->rotation->row.new_foreign = true;
+        check();
+        assert_null(a->unresolved);
+    }
+}
+
 static void test_a_rotation_knows_no_third_generation(void **state)
 {
     struct account *a;
@@ -511,6 +533,7 @@ int main(void)
         CHECK_TEST(test_an_account_whose_key_is_there_is_fine),
         CHECK_TEST(test_what_does_not_agree_needs_to_be_resolved),
         CHECK_TEST(test_a_rotation_knows_two_generations),
+        CHECK_TEST(test_a_key_that_others_named_is_not_missed),
         CHECK_TEST(test_a_rotation_knows_no_third_generation),
         CHECK_TEST(test_another_instances_keys_are_nobodys_business),
         CHECK_TEST(test_a_key_with_a_name_of_its_own_is_found_by_it),
