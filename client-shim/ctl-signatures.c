@@ -16,8 +16,11 @@
 /*
  * guardianctl audit signatures: whatever was signed, from the log's files. A
  * line is written before its signature leaves: one that then failed is here,
- * too, and none that left is missing.
+ * too, and none that left is missing. Lines that are numbered without a gap are
+ * all there; that nobody changed one, audit verify says.
  */
+
+#define NOT_READ INT64_MIN
 
 static bool is_text(const json_t *object, const char *member, const char *want)
 {
@@ -50,6 +53,8 @@ struct report {
     unsigned long long n;
     uint64_t first_line; /* of the log that is there; 0: none */
     int64_t first_s;
+    uint64_t last_line;
+    uint64_t bad_line; /* the first that is missing or no line; 0: none */
 };
 
 static int print_line(const struct report *p, struct bytes line)
@@ -64,32 +69,45 @@ static int print_line(const struct report *p, struct bytes line)
     return r;
 }
 
+/* The file that was being written may be listed once more, as a closed one. */
 static int take_line(struct report *p, struct bytes line)
 {
-    int64_t s = 0;
-    bool fits = ctl_signatures_fits(&p->query, line, &s);
+    uint64_t number = chain_line_number(line);
+    int64_t s = NOT_READ;
+    bool fits;
 
+    if (number != 0 && number <= p->last_line)
+        return 0;
+    fits = ctl_signatures_fits(&p->query, line, &s);
     if (p->first_line == 0) {
-        p->first_line = chain_line_number(line);
+        p->first_line = number;
         p->first_s = s;
+    } else if (p->bad_line == 0 && number != p->last_line + 1) {
+        p->bad_line = p->last_line + 1;
     }
+    if (p->bad_line == 0 && s == NOT_READ)
+        p->bad_line = number;
+    p->last_line = number ? number : p->last_line + 1;
     p->n += fits;
     return fits ? print_line(p, line) : 0;
 }
 
-static int read_file(struct report *p, int dir_fd, uint64_t last)
+static int open_file(int dir_fd, uint64_t last,
+                     char name[static CHAIN_FILE_MAX])
 {
-    CLEANUP_CHAIN_READER struct chain_reader reader = { 0 };
-    CLEANUP_FD int fd = -1;
-    char name[CHAIN_FILE_MAX];
-    struct bytes line;
-    int r;
+    int fd;
 
     chain_file_name(last, name);
     fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW);
-    if (fd < 0)
-        return ctl_fail_errno(-errno, name);
-    r = chain_reader_init(&reader, fd, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+static int read_file(struct report *p, int fd, const char *name)
+{
+    CLEANUP_CHAIN_READER struct chain_reader reader = { 0 };
+    struct bytes line;
+    int r = chain_reader_init(&reader, fd, 0);
+
     while (r == 0) {
         r = chain_reader_next(&reader, &line);
         if (r == 0)
@@ -101,20 +119,35 @@ static int read_file(struct report *p, int dir_fd, uint64_t last)
     return r < 0 ? ctl_fail_errno(r, name) : CTL_EXIT_DONE;
 }
 
+static int read_closed(struct report *p, int dir_fd, uint64_t last)
+{
+    char name[CHAIN_FILE_MAX];
+    CLEANUP_FD int fd = open_file(dir_fd, last, name);
+
+    return fd < 0 ? ctl_fail_errno(fd, name) : read_file(p, fd, name);
+}
+
+/* The current file is opened before the others are listed: should it be closed
+ * meanwhile, its lines are read nevertheless. */
 static int read_files(struct report *p, const char *dir)
 {
     CLEANUP_CHAIN_FILES struct chain_files files = { 0 };
     CLEANUP_FD int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP_FD int current = -1;
+    char name[CHAIN_FILE_MAX];
     int r;
 
-    r = fd < 0 ? -errno : chain_files_list(fd, &files);
+    if (fd < 0)
+        return ctl_fail_errno(-errno, dir);
+    current = open_file(fd, 0, name);
+    if (current < 0 && current != -ENOENT)
+        return ctl_fail_errno(current, name);
+    r = chain_files_list(fd, &files);
     if (r)
         return ctl_fail_errno(r, dir);
     for (size_t i = 0; r == 0 && i < files.n; i++)
-        r = read_file(p, fd, files.last[i]);
-    if (r == 0 && files.current)
-        r = read_file(p, fd, 0);
-    return r;
+        r = read_closed(p, fd, files.last[i]);
+    return r || current < 0 ? r : read_file(p, current, name);
 }
 
 /* What AuditKeep= let go may have had more. */
@@ -124,6 +157,11 @@ static int conclude(const struct report *p, const char *dir)
         return ctl_fail(CTL_EXIT_UNAVAILABLE, "%s: there is no audit log", dir);
     if (!p->context->json)
         (void)printf("%llu signatures\n", p->n);
+    if (p->bad_line)
+        return ctl_fail(CTL_EXIT_UNKNOWN,
+                        "%s: line %llu is missing or cannot be read: what was "
+                        "signed there is not known (audit verify)",
+                        dir, (unsigned long long)p->bad_line);
     if (p->first_line == 1 || p->first_s < p->query.since_s)
         return CTL_EXIT_DONE;
     return ctl_fail(CTL_EXIT_UNKNOWN,
