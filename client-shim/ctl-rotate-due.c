@@ -90,6 +90,13 @@ static bool is_due(const json_t *account)
            is_text(account, "status", "valid");
 }
 
+/* No key opens it any more: whoever ended it ends its rotation, too. */
+static bool is_ended(const json_t *account)
+{
+    return is_text(account, "status", "deactivated") ||
+           is_text(account, "status", "revoked");
+}
+
 /* What is not done, and not only because time has to pass. */
 static int judge(const json_t *rotation)
 {
@@ -157,7 +164,7 @@ static void try_account(struct due *d, const json_t *account)
 {
     const char *name = ctl_string(account, "name");
     const json_t *rotation = name ? json_object_get(d->rotations, name) : NULL;
-    bool under_way = is_under_way(rotation);
+    bool under_way = is_under_way(rotation) && !is_ended(account);
     int r = CTL_EXIT_DONE;
 
     if (under_way && is_outside(rotation))

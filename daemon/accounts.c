@@ -190,6 +190,11 @@ const char *account_state(const struct account *a)
                                   : account_status_name(account_status(a));
 }
 
+bool account_is_over(enum account_status s)
+{
+    return s == ACCOUNT_DEACTIVATED || s == ACCOUNT_REVOKED;
+}
+
 bool account_has_key(const struct account *a)
 {
     return a->row.status != ACCOUNT_ADOPTING &&

@@ -73,6 +73,9 @@ const char *account_why_unresolved(const struct account *a);
 /* account_status() - of the row, or ACCOUNT_NEEDS_RESOLVE. */
 enum account_status account_status(const struct account *a);
 
+/* account_is_over() - deactivated or revoked: no key opens it any more. */
+bool account_is_over(enum account_status s);
+
 /* account_has_key() - one that is here: not adopting, not released. */
 bool account_has_key(const struct account *a);
 

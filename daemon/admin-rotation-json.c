@@ -67,6 +67,8 @@ enum rotation_ask rotation_due(const struct account *a, uint64_t *ret_wait_ms)
         *ret_wait_ms = BUSY_POLL_MS;
         return ROTATION_ASK_NONE;
     }
+    if (account_is_over(a->row.status))
+        return ROTATION_ASK_NONE; /* no key would open it */
     ask = rotation_question(&r->row, &r->run, settled, names_now_ms(),
                             ret_wait_ms);
     if (ask != ROTATION_ASK_NONE || *ret_wait_ms > 0)
@@ -79,7 +81,7 @@ enum rotation_ask rotation_due(const struct account *a, uint64_t *ret_wait_ms)
         return ROTATION_ASK_NONE;
     *ret_wait_ms = wait_ms(a);
     if (*ret_wait_ms == 0 && rotation_deactivates(&r->row, &r->run))
-        return ROTATION_ASK_DEACTIVATE;
+        return rotation_deactivation(&r->run);
     return ROTATION_ASK_NONE;
 }
 

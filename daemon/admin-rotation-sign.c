@@ -528,7 +528,8 @@ ADMIN_METHOD(admin_on_rotation_sign)
              rotation_due(a, &wait) != which)
         admin_error_state(call, rotation_state_name(a->rotation->row.state),
                           "this is not what is to be asked now");
-    else if (which != ROTATION_ASK_REGISTER ||
-             check_registration(call, a, &more.reg))
+    else if (admin_may_ask(g, call, a, which) &&
+             (which != ROTATION_ASK_REGISTER ||
+              check_registration(call, a, &more.reg)))
         sign(g, call, a, which, nonce, &more);
 }

@@ -337,8 +337,7 @@ int rotation_plan(struct guardian *g, struct account *a,
     x.old_lost = a->rotation && rotation_is_lost(&a->rotation->row);
     x.new_generation = generation;
     x.key_bound = rotate_changes_records(a, x.kind) && admin_has_records(g, a);
-    r = store_rotation_zones_clear(g->store, x.account);
-    return r ? r : rotate_commit(g, a, &x, NULL, by);
+    return rotate_commit(g, a, &x, NULL, by);
 }
 
 static void plan(struct start *s)
@@ -383,8 +382,56 @@ static void on_found(const struct token_answer *answer, void *userdata)
     plan(s);
 }
 
+/* An emergency takes over what is under way, with its new key: nothing is let
+ * finish, and records come after the switch. */
+static bool overtakes(const struct start *s)
+{
+    const struct account *a = s->account;
+
+    return s->row.kind == ROTATION_KIND_COMPROMISED && a->rotation &&
+           a->rotation->row.kind == ROTATION_KIND_PLANNED &&
+           rotation_may_abort(&a->rotation->row) &&
+           a->rotation->row.state != ROTATION_SWITCHING &&
+           a->row.status == ACCOUNT_VALID && !s->token && !s->alg &&
+           !s->new_key;
+}
+
+static void overtake(struct start *s)
+{
+    struct account *a = s->account;
+    struct store_rotation next = a->rotation->row;
+    int r;
+
+    if (a->rotation->busy) {
+        admin_error_busy(s->call);
+        start_free(s);
+        return;
+    }
+    next.kind = ROTATION_KIND_COMPROMISED;
+    if (next.state != ROTATION_PLANNED)
+        next.state = ROTATION_DRAINING;
+    next.reason = NULL;
+    next.text = NULL;
+    next.window_end_s = 0;
+    next.keep_old = s->row.keep_old;
+    next.grace_s = s->row.grace_s;
+    next.order_drain_s = s->row.order_drain_s;
+    next.settle_s = s->row.settle_s;
+    next.cache_s = s->row.cache_s;
+    r = rotate_commit(s->guardian, a, &next, NULL, varlink_call_peer(s->call));
+    if (r)
+        admin_rotation_error(s->call, r);
+    else
+        admin_reply_rotation(s->call, a);
+    start_free(s);
+}
+
 static void begin(struct start *s)
 {
+    if (overtakes(s)) {
+        overtake(s);
+        return;
+    }
     if (!s->new_key) {
         plan(s);
         return;
@@ -412,7 +459,8 @@ static bool check(struct start *s)
         admin_error_value(s->call, "newKey", "is too long");
         return false;
     }
-    return may_start(s->call, s->account, &s->row) && read_target(s) &&
+    return (overtakes(s) ||
+            (may_start(s->call, s->account, &s->row) && read_target(s))) &&
            admin_begin(s->guardian, s->call,
                        &(struct admin_subject){
                            .account = s->account->row.acme.name,

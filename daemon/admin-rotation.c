@@ -297,6 +297,17 @@ static void step(struct guardian *g, struct varlink_call *call,
     admin_reply_rotation(call, a);
 }
 
+/* What is deactivated gets no new key; what is left of its keys is destroyed.
+ */
+static bool is_in_vain(const struct account *a)
+{
+    enum rotation_state state = a->rotation->row.state;
+
+    return account_is_over(a->row.status) && !rotation_is_over(state) &&
+           state != ROTATION_SWITCH_REFUSED && state != ROTATION_ABORTING &&
+           state != ROTATION_CLEANED;
+}
+
 ADMIN_METHOD(admin_on_rotation_step)
 {
     struct guardian *g = userdata;
@@ -318,12 +329,29 @@ ADMIN_METHOD(admin_on_rotation_step)
     if (rotate_is_blocked(a))
         admin_error_state(call, account_status_name(account_status(a)),
                           a->unresolved);
+    else if (is_in_vain(a))
+        admin_error_state(call, account_status_name(a->row.status),
+                          "no key opens the account any more: rotate abort "
+                          "ends its rotation");
     else if (a->rotation->row.state != ROTATION_DRAINING ||
              look_at_window(g, call, a, now))
         step(g, call, a, again);
 }
 
 /* ---- answer ---- */
+
+/* Whoever says what the new account is says whom the zones will let have
+ * certificates. That it once answered the new key is not said by ops either. */
+bool admin_may_ask(struct guardian *g, struct varlink_call *call,
+                   const struct account *a, enum rotation_ask ask)
+{
+    const struct store_rotation *x = &a->rotation->row;
+    bool names = ask == ROTATION_ASK_REGISTER ||
+                 (ask == ROTATION_ASK_NEW_KEY && rotation_proves_new(x) &&
+                  x->state == ROTATION_KEY_GENERATED);
+
+    return !names || admin_may(g, call, ROLE_ADMIN);
+}
 
 /* NULL, or the member at fault. */
 static const char *read_answer(const json_t *object,
@@ -432,6 +460,8 @@ ADMIN_METHOD(admin_on_rotation_answer)
         admin_error_value(call, "nonce", "is not that of the request");
         return;
     }
+    if (!admin_may_ask(g, call, a, rotation_ask_parse(ask)))
+        return;
     (void)snprintf(detail, sizeof(detail), "%.24s: HTTP status %u", ask,
                    answer.http_status);
     if (admin_begin(
@@ -441,6 +471,16 @@ ADMIN_METHOD(admin_on_rotation_answer)
 }
 
 /* ---- abort ---- */
+
+static const char *why_no_abort(const struct store_rotation *x)
+{
+    if (rotation_is_over(x->state))
+        return "it is over";
+    return rotation_registered(x) && x->old_lost
+               ? "the new account is the only one that is left: account move "
+                 "goes on"
+               : "the CA may have the new key: resume it";
+}
 
 ADMIN_METHOD(admin_on_rotation_abort)
 {
@@ -463,10 +503,7 @@ ADMIN_METHOD(admin_on_rotation_abort)
     else if (a->rotation->busy)
         admin_error_busy(call);
     else if (!rotation_may_abort(x))
-        admin_error_state(call, rotation_state_name(x->state),
-                          rotation_is_over(x->state)
-                              ? "it is over"
-                              : "the CA may have the new key: resume it");
+        admin_error_state(call, rotation_state_name(x->state), why_no_abort(x));
     else
         go(g, call, a, ROTATION_ABORTING);
 }

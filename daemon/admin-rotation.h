@@ -25,6 +25,11 @@ extern const struct admin_time_limit admin_time_limits[ADMIN_TIMES];
 bool admin_check_time(struct varlink_call *call, enum admin_time which,
                       int64_t value_s) MUST_CHECK;
 
+/* admin_may_ask() - some questions are only an administrator's. False: it was
+ * answered. */
+bool admin_may_ask(struct guardian *g, struct varlink_call *call,
+                   const struct account *a, enum rotation_ask ask) MUST_CHECK;
+
 /* rotation_due() - what is to be asked now, or (NONE) how long to wait. */
 enum rotation_ask rotation_due(const struct account *a, uint64_t *ret_wait_ms);
 

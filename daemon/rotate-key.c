@@ -333,7 +333,7 @@ static bool may_destroy(const struct key_op *op, bool old, const char *label)
         return !rotation_deactivates(&r->row, &r->run);
     return r->row.state == ROTATION_ABORTING &&
            (r->row.kind == ROTATION_KIND_MOVE ||
-            r->run.old_key == ROTATION_YES);
+            account_is_over(a->row.status) || r->run.old_key == ROTATION_YES);
 }
 
 void rotate_destroy(struct account *a, const struct peer *by, rotate_done_fn fn,
@@ -361,6 +361,11 @@ void rotate_destroy(struct account *a, const struct peer *by, rotate_done_fn fn,
     }
     if (!old && x->kind == ROTATION_KIND_RESOLVE) {
         keep(op, "the other key stays on the token: it is not the CA's");
+        return;
+    }
+    if (!old && rotation_registered(x)) {
+        keep(op, "the new account stays valid at the CA, and its key on the "
+                 "token");
         return;
     }
     if ((!old && x->new_foreign) || !is_ours(op, label)) {

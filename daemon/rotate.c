@@ -12,133 +12,11 @@
 #include "base/log.h"
 #include "daemon/guardian.h"
 #include "daemon/keys-changed.h"
-#include "daemon/lacme.h"
 #include "daemon/message-ids.h"
 #include "daemon/params.h"
 #include "daemon/rotation-records.h"
 
 #define RETRY_MS 60000 /* of what the daemon does by itself */
-
-bool rotate_is_active(const struct account *a)
-{
-    return a->rotation && !rotation_is_over(a->rotation->row.state);
-}
-
-bool rotate_is_blocked(const struct account *a)
-{
-    const struct store_rotation *x = a->rotation ? &a->rotation->row : NULL;
-
-    return a->unresolved && x && !rotation_is_over(x->state) &&
-           x->state != ROTATION_UNRESOLVED && !rotation_is_lost(x);
-}
-
-bool rotate_is_carried(const struct rotation *r)
-{
-    return r->row.state == ROTATION_SWITCHING && r->row.sent_s &&
-           !r->row.reason && courier_is_there(r->courier);
-}
-
-bool rotate_is_unsure(const struct account *a)
-{
-    return a->rotation && a->rotation->run.unsure &&
-           rotation_may_be_old(&a->rotation->row);
-}
-
-enum rotate_gate rotate_gate(const struct account *a)
-{
-    const struct rotation *r = a->rotation;
-
-    if (!r)
-        return ROTATE_OPEN;
-    if (rotation_is_lost(&r->row))
-        return ROTATE_CLOSED;
-    if (rotate_is_unsure(a))
-        return r->waited ? ROTATE_CLOSED : ROTATE_HELD;
-    switch (r->row.state) {
-    case ROTATION_DRAINING:
-        return r->orders_held ? ROTATE_ORDERS_HELD : ROTATE_OPEN;
-    case ROTATION_SWITCHING:
-        return ROTATE_HELD;
-    case ROTATION_SWITCHED:
-        return r->row.confirmed_s ? ROTATE_OPEN : ROTATE_HELD;
-    case ROTATION_PLANNED:
-    case ROTATION_KEY_GENERATED:
-    case ROTATION_RECORDS_PUBLISHED:
-    case ROTATION_RECORDS_VERIFIED:
-    case ROTATION_CLEANED:
-    case ROTATION_DONE:
-    case ROTATION_ABORTING:
-    case ROTATION_ABORTED:
-    case ROTATION_SWITCH_REFUSED:
-        return ROTATE_OPEN;
-    case ROTATION_UNRESOLVED:
-    case ROTATION_ACCOUNT_LOST:
-    case ROTATION_UNSET:
-    case ROTATION_STATE_COUNT:
-        break;
-    }
-    return ROTATE_CLOSED;
-}
-
-const char *rotate_word(const struct account *a)
-{
-    enum rotate_gate gate = rotate_gate(a);
-
-    if (gate != ROTATE_HELD && gate != ROTATE_CLOSED)
-        return NULL;
-    if (rotate_is_unsure(a))
-        return account_status_name(ACCOUNT_NEEDS_RESOLVE);
-    return rotation_state_name(rotation_is_lost(&a->rotation->row)
-                                   ? ROTATION_ACCOUNT_LOST
-                                   : a->rotation->row.state);
-}
-
-uint64_t rotate_settled_ms(const struct account *a)
-{
-    uint64_t at_ms =
-        a->released_ms + (uint64_t)a->rotation->row.settle_s * 1000;
-    uint64_t now_ms = names_now_ms();
-
-    if (a->in_flight > 0)
-        return 50;
-    return a->released_ms && at_ms > now_ms ? at_ms - now_ms : 0;
-}
-
-void rotate_open(const struct account *a, struct rotate_open *ret)
-{
-    const struct rotation *r = a->rotation;
-    uint64_t drain_ms = (uint64_t)r->row.order_drain_s * 1000;
-    uint64_t now_ms = names_now_ms();
-
-    /* What is at the token is as good as begun: a switch would not wait for
-     * the order, only for its signature. */
-    ret->orders =
-        open_orders_count(&a->orders, drain_ms, now_ms) + a->new_orders;
-    ret->connections = lacme_connections_of(r->guardian->lacme, a);
-    ret->unknown = open_orders_unknown(&a->orders, drain_ms, now_ms);
-}
-
-bool rotate_is_quiet(const struct account *a)
-{
-    struct rotate_open open = { 0 };
-
-    rotate_open(a, &open);
-    return open.orders + open.connections == 0 && !open.unknown;
-}
-
-struct schedule_now rotate_window(const struct account *a)
-{
-    return schedule_look(&a->row, a->rotation ? &a->rotation->row : NULL,
-                         time(NULL));
-}
-
-bool rotate_is_postponed(const struct account *a)
-{
-    const struct rotation *r = a->rotation;
-
-    return r && r->row.state == ROTATION_DRAINING && r->row.window_end_s &&
-           time(NULL) >= r->row.window_end_s;
-}
 
 /* ---- one step ---- */
 
@@ -202,7 +80,8 @@ static void rotate_new_place(const struct store_rotation *next,
         return;
     }
     row->token = next->new_token;
-    row->status = ACCOUNT_VALID;
+    if (!account_is_over(row->status))
+        row->status = ACCOUNT_VALID;
     if (next->kind == ROTATION_KIND_MOVE) {
         row->acme.account_url = next->new_url;
         row->registered_s = time(NULL);
@@ -229,6 +108,31 @@ static void rotate_new_row(const struct rotation *r,
     row->key_attrs_known = next->new_attrs_known;
     row->key_since_s = time(NULL);
     row->must_ask = false;
+    row->proof_url = NULL;
+    row->proof_thumbprint = NULL;
+    row->proof_s = 0;
+}
+
+/* And when the CA, which said that it had taken it, has not. The old key's
+ * attributes are looked at anew. */
+static void rotate_old_row(const struct rotation *r,
+                           const struct store_rotation *next,
+                           struct store_account *row)
+{
+    *row = r->account->row; /* only copied from */
+    row->acme.jwk = r->old_key;
+    (void)snprintf(row->acme.thumbprint, sizeof(row->acme.thumbprint), "%s",
+                   next->old_thumbprint);
+    row->key_label = next->old_label;
+    row->generation = next->old_generation;
+    if (next->old_token)
+        row->token = next->old_token;
+    if (!account_is_over(row->status))
+        row->status = next->kind == ROTATION_KIND_ADOPT ? ACCOUNT_ADOPTING
+                                                        : ACCOUNT_VALID;
+    row->key_attrs = 0;
+    row->key_attrs_known = 0;
+    row->key_since_s = next->started_s;
     row->proof_url = NULL;
     row->proof_thumbprint = NULL;
     row->proof_s = 0;
@@ -318,6 +222,20 @@ static bool rotate_settles(const struct rotation *r,
              row->kind == ROTATION_KIND_RESOLVE));
 }
 
+static bool rotate_goes_back(const struct rotation *r,
+                             const struct store_rotation *row)
+{
+    return r->row.state == ROTATION_SWITCHED &&
+           row->state == ROTATION_UNRESOLVED;
+}
+
+/* The key of an account that was registered and is not moved to: the next new
+ * one has another label. */
+static bool rotate_leaves_key(const struct store_rotation *row)
+{
+    return row->state == ROTATION_ABORTED && rotation_registered(row);
+}
+
 /* Registry and account; the row's keys are in @r. */
 static int rotate_store(struct guardian *g, const struct rotation *r,
                         const struct store_rotation *row,
@@ -327,11 +245,19 @@ static int rotate_store(struct guardian *g, const struct rotation *r,
 
     if (row->state == ROTATION_SWITCHED && r->row.state != ROTATION_SWITCHED) {
         rotate_new_row(r, row, &account);
+    } else if (rotate_goes_back(r, row)) {
+        rotate_old_row(r, row, &account);
     } else if (account.must_ask && rotate_proves_old(r, row, run)) {
         account.must_ask = false;
     } else if (row->state == ROTATION_ABORTED && r->run.unsure) {
         account.must_ask =
             true; /* no new key was made, and the old is no good */
+    } else if (rotate_leaves_key(row)) {
+        if (row->new_generation > account.other_generation)
+            account.other_generation = row->new_generation;
+    } else if (row->state == ROTATION_PLANNED &&
+               !rotate_is_active(r->account)) {
+        return store_rotation_begin(g->store, row);
     } else if (!rotate_settles(r, row)) {
         return store_rotation_put(g->store, row, NULL);
     }
@@ -391,6 +317,7 @@ int rotate_commit(struct guardian *g, struct account *a,
     if (e)
         return e;
     settles = rotate_settles(r, &row);
+    switched = switched || rotate_goes_back(r, &row);
     if (fresh)
         a->rotation = TAKE_PTR(fresh);
     rotate_take(r, &row, run);

@@ -396,6 +396,27 @@ static void hear_new_account(struct hearing *h)
     again(h, AGAIN_MS);
 }
 
+/* "unauthorized" can have many reasons, and the old key is destroyed next: an
+ * account that it still opens is not deactivated. */
+static void hear_deactivated(struct hearing *h)
+{
+    enum rotation_word word = word_of(h);
+
+    if (word == ROTATION_UNKNOWN) {
+        again(h, AGAIN_MS);
+        return;
+    }
+    h->out->run.deactivation_refused = false;
+    h->out->run.deactivated = word == ROTATION_NO;
+    if (word == ROTATION_NO)
+        return;
+    (void)snprintf(h->out->text, sizeof(h->out->text),
+                   "the CA does not deactivate the old account, which its key "
+                   "still opens");
+    put_reason(h, "deactivation-refused");
+    again(h, ROUND_MS);
+}
+
 /* That it is deactivated already is what a lost answer leaves behind. */
 static void hear_deactivate(struct hearing *h)
 {
@@ -403,9 +424,12 @@ static void hear_deactivate(struct hearing *h)
     bool now = a->http_status == 200 && a->account_status &&
                strcmp(a->account_status, "deactivated") == 0;
 
-    if (now || is_problem(a, "unauthorized") ||
-        is_problem(a, "accountDoesNotExist")) {
+    if (now || is_problem(a, "accountDoesNotExist")) {
         h->out->run.deactivated = true;
+        return;
+    }
+    if (is_problem(a, "unauthorized")) {
+        h->out->run.deactivation_refused = true;
         return;
     }
     if (is_definite(a))
@@ -455,26 +479,59 @@ static void hear_aborting(struct hearing *h)
 
 /* ---- switched ---- */
 
+/* A front end may know only the old key for a while. But where nobody has ever
+ * taken the new one, and it is refused for longer than any cache lasts, the
+ * CA's 200 was none. */
+static void hear_refusal(struct hearing *h, enum rotation_word word,
+                         uint64_t cache_ms)
+{
+    struct rotation_run *run = &h->out->run;
+
+    run->n_confirmed = 0;
+    again(h, AGAIN_MS);
+    if (word != ROTATION_NO)
+        return;
+    run->late = run->late || h->now->ms - run->asked_ms >= cache_ms;
+    if (h->out->row.sent_s == 0 || run->was_confirmed)
+        return;
+    if (run->refused_ms == 0)
+        run->refused_ms = h->now->ms;
+    if (h->now->ms - run->refused_ms < ROTATION_NOT_SWITCHED_MS)
+        return;
+    put_text(h, "new-key-refused",
+             "the CA said that it had switched, and does not take the new key");
+    go(h, ROTATION_UNRESOLVED);
+}
+
+/* No cache that was filled before the switch lasts for longer than the cache
+ * time after it. If one did, nobody knows how long others do: it begins anew
+ * with the first answer after that. */
 static void hear_confirm(struct hearing *h)
 {
     struct rotation_run *run = &h->out->run;
     uint64_t cache_ms = (uint64_t)h->out->row.cache_s * 1000;
+    enum rotation_word word = word_of(h);
+    uint64_t end_ms;
 
-    if (word_of(h) != ROTATION_YES) {
-        *run = (struct rotation_run){ 0 };
-        again(h, AGAIN_MS);
+    if (run->asked_ms == 0)
+        run->asked_ms = h->now->ms;
+    if (word != ROTATION_YES) {
+        hear_refusal(h, word, cache_ms);
         return;
     }
+    run->was_confirmed = true;
     if (run->n_confirmed++ == 0)
         run->confirm_ms = h->now->ms;
-    if (run->n_confirmed >= ROTATION_CONFIRMS &&
-        h->now->ms - run->confirm_ms >= cache_ms) {
+    end_ms = (run->late ? run->confirm_ms : run->asked_ms) + cache_ms;
+    if (end_ms < h->now->ms)
+        end_ms = h->now->ms;
+    if (run->n_confirmed >= ROTATION_CONFIRMS && h->now->ms >= end_ms) {
         h->out->row.confirmed_s = h->now->s;
         *run = (struct rotation_run){ 0 };
         return;
     }
     run->not_before_ms =
-        run->confirm_ms + (run->n_confirmed == 1 ? cache_ms / 2 : cache_ms);
+        run->n_confirmed == 1 ? h->now->ms + (end_ms - h->now->ms) / 2 : end_ms;
 }
 
 int rotation_hear(const struct store_rotation *x,
@@ -497,8 +554,13 @@ int rotation_hear(const struct store_rotation *x,
         hear_key_change(&h);
         return 0;
     }
-    if (ask == ROTATION_ASK_DEACTIVATE && rotation_deactivates(x, run)) {
-        hear_deactivate(&h);
+    if (rotation_deactivates(x, run)) {
+        if (ask != rotation_deactivation(run))
+            return ROTATION_E_UNASKED;
+        if (ask == ROTATION_ASK_DEACTIVATE)
+            hear_deactivate(&h);
+        else
+            hear_deactivated(&h);
         return 0;
     }
     due = rotation_question(x, run, false, UINT64_MAX, &wait_ms);

@@ -96,8 +96,21 @@ bool rotation_deactivates(const struct store_rotation *x,
            !x->old_lost && !run->deactivated;
 }
 
+enum rotation_ask rotation_deactivation(const struct rotation_run *run)
+{
+    return run->deactivation_refused ? ROTATION_ASK_OLD_KEY
+                                     : ROTATION_ASK_DEACTIVATE;
+}
+
+bool rotation_registered(const struct store_rotation *x)
+{
+    return x->kind == ROTATION_KIND_MOVE && x->new_url;
+}
+
 bool rotation_may_abort(const struct store_rotation *x)
 {
+    if (rotation_registered(x) && x->old_lost)
+        return false;
     return x->state == ROTATION_PLANNED || x->state == ROTATION_KEY_GENERATED ||
            x->state == ROTATION_RECORDS_PUBLISHED ||
            x->state == ROTATION_RECORDS_VERIFIED ||
@@ -114,7 +127,9 @@ bool rotation_may_go(enum rotation_state from, enum rotation_state to)
             TO(KEY_GENERATED) | TO(ABORTING) | TO(ACCOUNT_LOST),
         [ROTATION_KEY_GENERATED] =
             TO(RECORDS_PUBLISHED) | TO(DRAINING) | TO(ABORTING),
-        [ROTATION_RECORDS_PUBLISHED] = TO(RECORDS_VERIFIED) | TO(ABORTING),
+        /* To draining: a thief does not wait for a server. */
+        [ROTATION_RECORDS_PUBLISHED] =
+            TO(RECORDS_VERIFIED) | TO(DRAINING) | TO(ABORTING),
         /* Back: a record was added that nobody has seen on a server. */
         [ROTATION_RECORDS_VERIFIED] =
             TO(DRAINING) | TO(RECORDS_PUBLISHED) | TO(ABORTING),
@@ -130,7 +145,8 @@ bool rotation_may_go(enum rotation_state from, enum rotation_state to)
         [ROTATION_ACCOUNT_LOST] = TO(UNRESOLVED) | TO(PLANNED),
         /* The CA has the new key: of a copy of the registry, say. */
         [ROTATION_ABORTING] = TO(ABORTED) | TO(UNRESOLVED),
-        [ROTATION_SWITCHED] = TO(CLEANED),
+        /* To unresolved: the CA said that it had, and has not. */
+        [ROTATION_SWITCHED] = TO(CLEANED) | TO(UNRESOLVED),
         [ROTATION_CLEANED] = TO(DONE),
     };
 

@@ -20,6 +20,10 @@
  *                                              |            |
  *                                              '-> unresolved -> account-lost
  *
+ * From switched to unresolved, if the CA refuses the new key for so long that
+ * it cannot have done what it said; from records-published to draining, if a
+ * compromised one overtakes a planned one.
+ *
  * From aborting, too, if the CA does not take the old key: this registry may be
  * a copy from before the switch.
  *
@@ -53,7 +57,10 @@ const char *rotation_ask_name(enum rotation_ask ask); /* "key-change" */
 enum rotation_ask rotation_ask_parse(const char *name);
 
 #define ROTATION_CONFIRMS 3
-#define ROTATION_TRIES 4             /* of keyChange, after badNonce */
+#define ROTATION_TRIES 4 /* of keyChange, after badNonce */
+/* Of the new key after a switch: longer than any front end goes on knowing only
+ * the old one, and within the longest hold. */
+#define ROTATION_NOT_SWITCHED_MS 30000
 #define ROTATION_REFUSALS 3          /* before a compromised one is lost */
 #define ROTATION_CONSISTENT_MS 60000 /* before "not switched" is believed */
 #define ROTATION_HOLD_MS 60000       /* longest that a request is held */
@@ -77,11 +84,16 @@ struct rotation_run {
     enum rotation_word spend, find_new, new_key, old_key;
     enum rotation_word consistent; /* of the rounds: YES old, NO neither */
     uint64_t consistent_ms;        /* since when */
-    unsigned n_confirmed;
-    uint64_t confirm_ms;    /* the first of them */
-    uint64_t not_before_ms; /* the next question */
-    unsigned n_refused;     /* compromised: the old key, one after the other */
-    bool deactivated;       /* move: the old account */
+    unsigned n_confirmed;          /* one after the other */
+    uint64_t confirm_ms;           /* the first of them */
+    uint64_t asked_ms;         /* the first answer after the switch; 0: none */
+    uint64_t refused_ms;       /* the first refusal of the new key; 0: none */
+    bool was_confirmed;        /* once, by whichever front end */
+    bool late;                 /* refused when the cache time was over */
+    uint64_t not_before_ms;    /* the next question */
+    bool deactivation_refused; /* move: why, the old key's word says */
+    unsigned n_refused; /* compromised: the old key, one after the other */
+    bool deactivated;   /* move: the old account */
     /* The registry may be a copy from before a switch, and nobody has asked the
      * CA since the daemon's start. */
     bool unsure;
@@ -124,12 +136,19 @@ bool rotation_is_lost(const struct store_rotation *x);
 bool rotation_deactivates(const struct store_rotation *x,
                           const struct rotation_run *run);
 
+/* rotation_deactivation() - what is asked for that. */
+enum rotation_ask rotation_deactivation(const struct rotation_run *run);
+
 /* rotation_proves_new() - records may be about to name another account, which
  * is registered and has to answer the new key first, in each run of the
  * daemon. */
 bool rotation_proves_new(const struct store_rotation *x);
 
-/* rotation_may_abort() - nothing has been given out that could still switch. */
+/* rotation_registered() - a move's new account is there at the CA. */
+bool rotation_registered(const struct store_rotation *x);
+
+/* rotation_may_abort() - nothing has been given out that could still switch,
+ * and the new account is not the only one that is left. */
 bool rotation_may_abort(const struct store_rotation *x);
 
 /* rotation_may_go() - the arrows of the drawing above. */

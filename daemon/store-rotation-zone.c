@@ -26,7 +26,7 @@ int store_rotation_zone_accept(struct store *s,
     return r ? r : sql_run(stmt);
 }
 
-int store_rotation_zones_clear(struct store *s, const char *account)
+int sql_rotation_zones_clear(struct store *s, const char *account)
 {
     CLEANUP_STMT sqlite3_stmt *stmt = NULL;
     int r;

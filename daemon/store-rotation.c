@@ -220,25 +220,44 @@ static int bind_rotation(sqlite3_stmt *stmt, const struct store_rotation *x)
     return r;
 }
 
+static int put_row(struct store *s, const struct store_rotation *x)
+{
+    CLEANUP_STMT sqlite3_stmt *stmt = NULL;
+    int r;
+
+    r = sql_prepare(s->db,
+                    "INSERT OR REPLACE INTO rotation (" COLUMNS
+                    ") VALUES (" VALUES ")",
+                    &stmt);
+    if (r == 0)
+        r = bind_rotation(stmt, x);
+    return r ? r : sql_run(stmt);
+}
+
 int store_rotation_put(struct store *s, const struct store_rotation *x,
                        const struct store_account *account)
 {
     CLEANUP_TRANSACTION struct sql_transaction t = { 0 };
-    CLEANUP_STMT sqlite3_stmt *stmt = NULL;
     int r;
 
     r = sql_begin(s->db, &t);
     if (r == 0)
-        r = sql_prepare(s->db,
-                        "INSERT OR REPLACE INTO rotation (" COLUMNS
-                        ") VALUES (" VALUES ")",
-                        &stmt);
-    if (r == 0)
-        r = bind_rotation(stmt, x);
-    if (r == 0)
-        r = sql_run(stmt);
+        r = put_row(s, x);
     if (r == 0 && account)
         r = sql_update_account(s, account);
+    return r ? r : sql_commit(&t);
+}
+
+int store_rotation_begin(struct store *s, const struct store_rotation *x)
+{
+    CLEANUP_TRANSACTION struct sql_transaction t = { 0 };
+    int r;
+
+    r = sql_begin(s->db, &t);
+    if (r == 0)
+        r = sql_rotation_zones_clear(s, x->account);
+    if (r == 0)
+        r = put_row(s, x);
     return r ? r : sql_commit(&t);
 }
 

@@ -53,6 +53,10 @@ int sql_commit(struct sql_transaction *t) MUST_CHECK;
 void sql_rollback(struct sql_transaction *t);
 #define CLEANUP_TRANSACTION CLEANUP(sql_rollback)
 
+/* sql_rotation_zones_clear() - what was accepted for the last rotation is not
+ * for the next one; within its transaction. */
+int sql_rotation_zones_clear(struct store *s, const char *account) MUST_CHECK;
+
 /* sql_update_account() - store_account_update() within a transaction. */
 int sql_update_account(struct store *s,
                        const struct store_account *a) MUST_CHECK;

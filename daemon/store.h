@@ -289,6 +289,10 @@ int store_record_each(struct store *s, const struct store_record_query *q,
  */
 int store_rotation_put(struct store *s, const struct store_rotation *x,
                        const struct store_account *account) MUST_CHECK;
+/* store_rotation_begin() - one that is planned, and without the zones that were
+ * accepted for the last one; in one transaction. */
+int store_rotation_begin(struct store *s,
+                         const struct store_rotation *x) MUST_CHECK;
 /* store_rotations() - all by account. STORE_E_CORRUPT. */
 int store_rotations(struct store *s, struct store_rotation **ret,
                     size_t *ret_n) MUST_CHECK;
@@ -307,7 +311,6 @@ struct store_rotation_zone {
 };
 int store_rotation_zone_accept(struct store *s,
                                const struct store_rotation_zone *x) MUST_CHECK;
-int store_rotation_zones_clear(struct store *s, const char *account) MUST_CHECK;
 /* store_rotation_zone_each() - by name; stops at the first nonzero of @fn,
  * which is then returned. */
 typedef int (*store_rotation_zone_fn)(const char *zone, void *userdata);

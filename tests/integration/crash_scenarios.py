@@ -159,6 +159,25 @@ class Caches(Scenario):
             point.nth == 1
 
 
+class Lied(Scenario):
+    """The CA says yes and has done nothing."""
+    name, ends = "lied", "aborted"
+
+    def run(self, w):
+        w.relay.change = lambda request, _: Answer(
+            headers=[w.relay.fresh_nonce()]) if request.path == KEY_CHANGE \
+            else None
+        return self.start(w)
+
+    def wants(self, point):
+        return False
+
+    def again(self, point):
+        """At the way back only: the rest is like other ways."""
+        return point.what == "commit" and point.nth == 1 and \
+            point.state == "unresolved"
+
+
 class Thief(Scenario):
     """For a time the CA takes neither key."""
     name, ends = "thief", "aborted"
@@ -255,6 +274,15 @@ class BoundAbort(Abort):
         return w.operate("rotate", "abort", "main", *w.ca)
 
 
+class BoundOvertakes(Scenario):
+    """An emergency while servers are waited for."""
+    name, world = "bound-overtakes", BoundWorld
+
+    def run(self, w):
+        stop_in(w, "records-published")
+        return self.start(w, "--compromised")
+
+
 class BoundAdds(Scenario):
     """A record is added when those that were there are seen everywhere."""
     world = BoundWorld
@@ -276,11 +304,11 @@ def stop_in(w, state):
         raise Failed(f"{w.state()}, not {state}: {said}")
 
 
-SCENARIOS = [Plain(), Refused(), Lost(), Late(), Caches(), Thief(),
+SCENARIOS = [Plain(), Refused(), Lost(), Late(), Caches(), Lied(), Thief(),
              Compromised(), Stolen(),
              *[Abort(s) for s in ("planned", "key-generated", "draining",
                                   "switching")],
-             HoldEnds(), Copy(), Bound(),
+             HoldEnds(), Copy(), Bound(), BoundOvertakes(),
              *[BoundAbort(s) for s in ("records-published",
                                        "records-verified")],
              *[BoundAdds(s) for s in ("records-verified", "draining")]]

@@ -692,6 +692,7 @@ class Cases(RotationCases):
         expect(a["url"] == before["url"], "the old one goes on")
 
     def test_a_move_that_is_aborted_leaves_all_as_it_was(self):
+        """And, where it was registered, the new account's key."""
         w = self.w
         name, before = self.account()
         w.must("RotationStart", account=name, kind="move")
@@ -701,10 +702,17 @@ class Cases(RotationCases):
                           contacts=[])
         expect(row["newUrl"] and row["newUrl"] != before["url"] and
                row["ask"] == "try-new-key", str(row))
-        w.ctl("rotate", "abort", name, *w.ca, says="aborted")
+        w.ctl("rotate", "abort", name, *w.ca,
+              says=["aborted", "stays valid at the CA"])
         a, on_token = self.works(name)
         expect(a["url"] == before["url"] and
-               list(on_token.values()) == [before["thumbprint"]], str(a))
+               on_token == {f"{name}:1": before["thumbprint"],
+                            f"{name}:2": row["newThumbprint"]},
+               f"{a} {on_token}")
+        expect(w.account(name)["status"] == "valid", "and no surprise")
+        self.rotate(name, says="done")
+        a, on_token = self.works(name)
+        expect(f"{name}:2" in on_token and a["generation"] == 3, f"{on_token}")
 
     def test_an_external_account_is_bound_to_the_new_key(self):
         w = self.w

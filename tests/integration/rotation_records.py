@@ -498,6 +498,23 @@ class Cases:
         expect(self.ca.seen == [self.value(d, old)], f"{self.ca.seen}")
         self.only_new(d)
 
+    def test_an_emergency_does_not_wait_for_a_person(self):
+        """Its records come after the switch, by hand as before."""
+        d = "thief.hand.test"
+        self.account(d)
+        self.rotate(code=1)
+        expect(self.state() == "records-published", self.state())
+        old, new = self.keys()
+        self.rotate("--compromised", code=1, says=["switched", "rotate resume"])
+        r = self.w.rotation(self.name)
+        expect(r["kind"] == "compromised" and self.thumbprint() == new != old,
+               f"{r}")
+        self.nsupdate(self.changes("--format", "nsupdate"))
+        self.resume(code=1, says=f"remove {LABEL}{d}.")
+        self.nsupdate(self.changes("--format", "nsupdate"))
+        self.resume()
+        self.only_new(d)
+
     def test_a_new_account_has_its_records_first(self):
         d = "moves.auto.test"
         self.account(d)

@@ -3,15 +3,13 @@
 """Rotations by the clock: how an account's key is rotated stands in its file, a
 timer starts what is due in its window, and an order is waited for."""
 
-import os
 import sys
 import time
 
 from https_peer import Answer
-from lab import Varlink, expect
-from rotation_lab import ADMIN, RotationCases, run
+from lab import expect
+from rotation_lab import ADMIN, OPS_UID, RotationCases, run
 
-OPS_UID = 61234
 SETTLED = ("Settle=0", "CacheTime=0", "OrderDrain=0", "Grace=0")
 DAY = 86400
 CLOSED, OPEN = "closed", "open"
@@ -45,25 +43,6 @@ class Cases(RotationCases):
 
     def due(self, **more):
         return self.w.ctl("rotate", "start", "--due", *self.w.ca, **more)
-
-    def as_ops(self, method, **parameters):
-        """One call, as a user with the role ops."""
-        v = None
-        r, w = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                os.setresuid(OPS_UID, OPS_UID, OPS_UID)
-                v = Varlink(self.w.admin)
-                error, _ = v.call(ADMIN + method, parameters)
-                os.write(w, (error or "done").encode())
-            finally:
-                os._exit(0)
-        os.close(w)
-        with os.fdopen(r) as pipe:
-            said = pipe.read()
-        os.waitpid(pid, 0)
-        return said.removeprefix(ADMIN)
 
     # ---- the cases ----
 

@@ -100,6 +100,8 @@ static void test_the_arrows(void **state)
         "records-verified records-published",
         "records-verified aborting",
         "draining records-published",
+        "records-published draining",
+        "switched unresolved",
     };
     size_t n = 0;
     char text[64];
@@ -557,6 +559,80 @@ static void test_the_new_key_is_confirmed_over_the_cache_time(void **state)
     assert_string_equal(asked(), "none");
 }
 
+/* Once a second, for @s seconds; the last word is said at their end. */
+static const char *confirm_for(unsigned s, struct rotation_answer a)
+{
+    const char *said = "none";
+
+    for (unsigned i = 0; i <= s; i++) {
+        f.run.not_before_ms = 0;
+        said = hear(ROTATION_ASK_CONFIRM, a);
+        f.now.ms += 1000;
+    }
+    f.now.ms -= 1000;
+    return said;
+}
+
+/* HTTP status 200, and the CA still has the old key. */
+static void test_a_200_that_was_a_lie_is_found_out(void **state)
+{
+    (void)state;
+    assert_string_equal(hear(ROTATION_ASK_KEY_CHANGE, STATUS(200)), "switched");
+    assert_string_equal(confirm_for(29, NO_KEY), "switched");
+    assert_int_equal(f.row.confirmed_s, 0);
+    f.now.ms += 1000;
+    assert_string_equal(hear(ROTATION_ASK_CONFIRM, NO_KEY), "unresolved");
+    assert_string_equal(f.row.reason, "new-key-refused");
+    assert_string_equal(asked(), "spend-nonce");
+    f.row.spent = true;
+    (void)ask_round(NO_KEY, NO_KEY, OPENS);
+    f.now.ms += ROTATION_CONSISTENT_MS;
+    assert_string_equal(ask_round(NO_KEY, NO_KEY, OPENS), "switch-refused");
+}
+
+/* Within the cache time: it is over when that is. */
+static void test_a_cache_lasts_from_the_switch(void **state)
+{
+    uint64_t begin = f.now.ms;
+
+    (void)state;
+    (void)hear(ROTATION_ASK_KEY_CHANGE, STATUS(200));
+    (void)confirm_for(9, NO_KEY);
+    assert_false(f.run.late);
+    f.now.ms += 500;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(f.row.confirmed_s, 0);
+        assert_string_equal(asked(), "confirm-new-key");
+        (void)hear(ROTATION_ASK_CONFIRM, OPENS);
+    }
+    (void)asked();
+    assert_true(f.row.confirmed_s > 0);
+    assert_int_equal(f.now.ms, begin + 10000);
+}
+
+/* The front ends know only the old key for a while. */
+static void test_a_late_front_end_is_no_lie(void **state)
+{
+    (void)state;
+    (void)hear(ROTATION_ASK_KEY_CHANGE, STATUS(200));
+    assert_string_equal(confirm_for(5, NO_KEY), "switched");
+    assert_string_equal(confirm_for(0, OPENS), "switched");
+    /* One of them goes on for longer than is good. */
+    assert_string_equal(confirm_for(60, NO_KEY), "switched");
+    assert_string_equal(confirm_for(10, OPENS), "switched");
+    assert_true(f.row.confirmed_s > 0);
+}
+
+static void test_silence_is_no_refusal(void **state)
+{
+    (void)state;
+    (void)hear(ROTATION_ASK_KEY_CHANGE, STATUS(200));
+    assert_string_equal(confirm_for(60, STATUS(502)), "switched");
+    f.row.kind = ROTATION_KIND_MOVE; /* asked the CA for no switch */
+    f.row.sent_s = 0;
+    assert_string_equal(confirm_for(60, NO_KEY), "switched");
+}
+
 static void test_what_was_not_asked_is_not_heard(void **state)
 {
     static const enum rotation_state others[] = {
@@ -698,7 +774,7 @@ static void test_the_old_account_ends_before_its_key(void **state)
         bool done;
     } cases[] = {
         { { .http_status = 200, .account_status = "deactivated" }, true },
-        { { .http_status = 403, .problem = PROBLEM "unauthorized" }, true },
+        { { .http_status = 403, .problem = PROBLEM "unauthorized" }, false },
         { { .http_status = 400, .problem = PROBLEM "accountDoesNotExist" },
           true },
         { { .http_status = 200, .account_status = "valid" }, false },
@@ -725,6 +801,46 @@ static void test_the_old_account_ends_before_its_key(void **state)
     assert_false(rotation_is_lost(&f.row)); /* the new one is in its place */
     f.row.state = ROTATION_ABORTED;
     assert_true(rotation_is_lost(&f.row));
+}
+
+/* It may be unauthorized for any reason, and its key is destroyed next. */
+static void test_unauthorized_is_not_deactivated_yet(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        be(ROTATION_KIND_MOVE, ROTATION_CLEANED);
+        assert_int_equal(rotation_deactivation(&f.run),
+                         ROTATION_ASK_DEACTIVATE);
+        assert_string_equal(hear(ROTATION_ASK_OLD_KEY, OPENS), "unasked");
+        (void)hear(ROTATION_ASK_DEACTIVATE, ERROR(403, "unauthorized"));
+        assert_int_equal(rotation_deactivation(&f.run), ROTATION_ASK_OLD_KEY);
+        (void)hear(ROTATION_ASK_OLD_KEY, STATUS(502));
+        assert_int_equal(rotation_deactivation(&f.run), ROTATION_ASK_OLD_KEY);
+        (void)hear(ROTATION_ASK_OLD_KEY,
+                   i == 0 ? OPENS : ERROR(403, "unauthorized"));
+        assert_int_equal(rotation_deactivates(&f.row, &f.run), i == 0);
+    }
+    be(ROTATION_KIND_MOVE, ROTATION_CLEANED);
+    (void)hear(ROTATION_ASK_DEACTIVATE, ERROR(403, "unauthorized"));
+    (void)hear(ROTATION_ASK_OLD_KEY, OPENS);
+    assert_string_equal(f.row.reason, "deactivation-refused");
+    assert_int_equal(rotation_deactivation(&f.run), ROTATION_ASK_DEACTIVATE);
+}
+
+/* Its key is the only one that opens anything. */
+static void test_the_only_account_that_is_left_is_not_given_up(void **state)
+{
+    static char other[] = "https://ca.example/acct/2";
+
+    (void)state;
+    be(ROTATION_KIND_MOVE, ROTATION_KEY_GENERATED);
+    f.row.sent_s = 0;
+    f.row.old_lost = true;
+    assert_true(rotation_may_abort(&f.row));
+    f.row.new_url = other;
+    assert_false(rotation_may_abort(&f.row));
+    f.row.old_lost = false;
+    assert_true(rotation_may_abort(&f.row));
 }
 
 static void test_which_keys_are_outside(void **state)
@@ -861,6 +977,10 @@ int main(void)
         ROTATION_TEST(test_an_abort_asks_for_the_old_key_first),
         ROTATION_TEST(test_an_abort_after_a_switch_finds_the_new_key),
         ROTATION_TEST(test_the_new_key_is_confirmed_over_the_cache_time),
+        ROTATION_TEST(test_a_200_that_was_a_lie_is_found_out),
+        ROTATION_TEST(test_a_cache_lasts_from_the_switch),
+        ROTATION_TEST(test_a_late_front_end_is_no_lie),
+        ROTATION_TEST(test_silence_is_no_refusal),
         ROTATION_TEST(test_what_was_not_asked_is_not_heard),
         ROTATION_TEST(test_a_compromised_key_is_asked_about_first),
         ROTATION_TEST(test_who_was_robbed_is_told),
@@ -868,6 +988,8 @@ int main(void)
         ROTATION_TEST(test_a_move_registers_another_account),
         ROTATION_TEST(test_a_move_changes_no_key_at_the_ca),
         ROTATION_TEST(test_the_old_account_ends_before_its_key),
+        ROTATION_TEST(test_unauthorized_is_not_deactivated_yet),
+        ROTATION_TEST(test_the_only_account_that_is_left_is_not_given_up),
         ROTATION_TEST(test_which_keys_are_outside),
         ROTATION_TEST(test_names),
         cmocka_unit_test(test_orders_are_held_within_the_longest_hold),

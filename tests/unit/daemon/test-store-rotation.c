@@ -254,6 +254,50 @@ static void test_what_cannot_be_is_refused(void **state)
     store_close(s);
 }
 
+static int count(const char *zone, void *userdata)
+{
+    (void)zone;
+    ++*(int *)userdata;
+    return 0;
+}
+
+static void accept_zone(struct store *s)
+{
+    const struct store_rotation_zone zone = {
+        .account = "a", .zone = "example.com", .accepted_s = 1, .by = "uid 0"
+    };
+
+    assert_int_equal(store_rotation_zone_accept(s, &zone), 0);
+}
+
+static int accepted(struct store *s)
+{
+    int n = 0;
+
+    assert_int_equal(store_rotation_zone_each(s, "a", count, &n), 0);
+    return n;
+}
+
+/* What was accepted for the last one is not for the next; and one that does not
+ * begin takes nothing away from it. */
+static void test_it_begins_without_the_zones_of_the_last_one(void **state)
+{
+    struct store *s = with_account(*state);
+    struct store_rotation x = full(), bad = full();
+
+    x.state = bad.state = ROTATION_PLANNED;
+    assert_int_equal(store_rotation_begin(s, &x), 0);
+    accept_zone(s);
+    bad.new_label = bad.old_label;
+    assert_int_equal(store_rotation_begin(s, &bad), -EINVAL);
+    assert_int_equal(accepted(s), 1);
+    assert_int_equal(store_rotation_put(s, &x, NULL), 0);
+    assert_int_equal(accepted(s), 1);
+    assert_int_equal(store_rotation_begin(s, &x), 0);
+    assert_int_equal(accepted(s), 0);
+    store_close(s);
+}
+
 static void test_it_goes_with_its_account(void **state)
 {
     struct tmp_dir *d = *state;
@@ -303,6 +347,7 @@ int main(void)
         STORE_TEST(test_every_kind_is_kept),
         STORE_TEST(test_it_switches_with_its_account_or_not_at_all),
         STORE_TEST(test_what_cannot_be_is_refused),
+        STORE_TEST(test_it_begins_without_the_zones_of_the_last_one),
         STORE_TEST(test_it_goes_with_its_account),
         STORE_TEST(test_a_copy_is_whole_and_its_own),
     };
