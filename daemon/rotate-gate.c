@@ -53,7 +53,8 @@ enum rotate_gate rotate_gate(const struct account *a)
     case ROTATION_SWITCHED:
         /* Of what has left nothing is signed here, so nothing is kept waiting
          * and nobody has to give up before the new key was seen to work. */
-        return r->row.confirmed_s || r->row.kind == ROTATION_KIND_RELEASE
+        return r->row.confirmed_s || r->gave_up ||
+                       r->row.kind == ROTATION_KIND_RELEASE
                    ? ROTATE_OPEN
                    : ROTATE_HELD;
     case ROTATION_PLANNED:

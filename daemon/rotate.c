@@ -165,8 +165,10 @@ static void rotate_take(struct rotation *r, struct store_rotation *row,
     *row = (struct store_rotation){ 0 };
     r->run = run ? *run : (struct rotation_run){ .unsure = unsure };
     r->run.unsure = r->run.unsure && rotation_may_be_old(&r->row);
-    if (moved)
+    if (moved) {
         r->quiet_ms = names_now_ms();
+        r->gave_up = false;
+    }
     if (r->row.state != ROTATION_DRAINING)
         r->orders_held = false;
     r->account->row.acme.rotating = rotate_is_active(r->account);
@@ -396,10 +398,13 @@ static void rotate_on_destroyed(const char *error,
 static void rotate_give_up(struct rotation *r)
 {
     struct store_rotation next = r->row;
+    struct rotation_run run = { .unsure = r->run.unsure };
     int e;
 
     if (next.state == ROTATION_SWITCHED) {
-        next.confirmed_s = time(NULL);
+        run = r->run; /* resume goes on asking, and may find that it was none */
+        run.n_confirmed = 0;
+        r->gave_up = true;
         next.text =
             params_borrow("not confirmed at every front end within 60 s");
     } else if (next.sent_s == 0) {
@@ -411,8 +416,9 @@ static void rotate_give_up(struct rotation *r)
             next.text = params_borrow("the CA's answer was not told in time");
         }
     }
-    e = rotate_commit(r->guardian, r->account, &next, NULL, NULL);
+    e = rotate_commit(r->guardian, r->account, &next, &run, NULL);
     if (e) {
+        r->gave_up = false;
         log_msg(LOG_ERR, "Rotation of account %s: cannot go on: error %d",
                 r->row.account, e);
         rotate_arm(r);

@@ -27,6 +27,7 @@ struct rotation {
     bool orders_held;  /* draining: new orders wait for it */
     bool busy;         /* the token is asked for this */
     bool waited;       /* unsure: for as long as a request is held */
+    bool gave_up;      /* switched: nobody confirmed it for so long */
     struct courier *courier; /* switching: has the request; may be NULL */
 };
 

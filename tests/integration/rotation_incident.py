@@ -13,7 +13,7 @@ import time
 import rotation_move
 from acme_client import Client, Key
 from https_peer import Answer
-from lab import b64url, expect
+from lab import b64url, expect, wait_for
 from rotation_lab import (ADMIN, KEY_CHANGE, NAME, OPS_UID, RotationCases, Signing, alone,
                           run)
 
@@ -74,6 +74,26 @@ class Cases(rotation_move.Cases):
                on_token == {f"{name}:1": a["thumbprint"]}, f"{a} {on_token}")
         self.rotate(name, says="done")
         self.works(name)
+
+    def test_a_lie_that_nobody_stayed_for(self):
+        """Held for a minute, and asked again by whoever resumes it."""
+        w = self.w
+        name, before = self.account()
+        w.must("RotationStart", account=name, **AT_ONCE)
+        self.until(name, "switching")
+        w.must("RotationSign", account=name, ask="key-change", nonce="abc")
+        row = w.must("RotationAnswer", account=name, ask="key-change",
+                     nonce="abc", answer={"httpStatus": 200})["rotation"]
+        expect(row["held"], str(row))
+        wait_for("the end of the hold",
+                 lambda: not w.rotation(name)["held"], 120)
+        row = w.rotation(name)
+        expect(row["ask"] == "confirm-new-key" and
+               "within 60 s" in row["text"], str(row))
+        w.resume(name, code=1, says=["unresolved", "new-key-refused"])
+        expect(w.state(name) == "aborted", w.state(name))
+        a, _ = self.works(name)
+        expect(a["thumbprint"] == before["thumbprint"], str(a))
 
     def inner(self, before, key):
         """What guardianctl signs with the key outside."""
