@@ -112,6 +112,29 @@ def test_figures_for_the_node_exporter(m):
     expect(state.stdout == "disabled\n", str(state))
 
 
+def test_the_rotation_s_unit(m):
+    """In its sandbox, as its user, which may start what is due and no more."""
+    unit = "acme-guardian-rotate.service"
+    before = m.place.ctl_json("account", "show", "lab")["account"]
+    m.systemctl("start", unit)
+    m.write("/etc/acme-guardian/accounts.d/lab.account",
+            f"[Account]\nDirectory={before['directory']}\n"
+            f"Token={before['token']}\nRotate=90d\nSettle=0\nCacheTime=0\n"
+            "OrderDrain=0\n")
+    m.place.ctl("apply", check=False)
+    m.systemctl("stop", "acme-guardian.service")
+    m.run(["python3", "-c", "import sqlite3; d = sqlite3.connect("
+           "'/var/lib/acme-guardian/registry.db'); d.execute('UPDATE account "
+           "SET key_since_s = 1'); d.commit()"])
+    m.systemctl("start", "acme-guardian.service")
+    m.systemctl("start", unit)
+    after = m.place.ctl_json("account", "show", "lab")["account"]
+    expect(after["thumbprint"] != before["thumbprint"], f"{before} {after}")
+    state = m.systemctl("is-enabled", "acme-guardian-rotate.timer",
+                        check=False)
+    expect(state.stdout == "disabled\n", str(state))
+
+
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
     scenario("check", [
@@ -121,5 +144,6 @@ if __name__ == "__main__":
         test_what_the_audit_alone_finds_fails_it,
         test_what_nobody_tells_fails_it,
         test_the_timer_is_there_and_nobody_enabled_it,
+        test_the_rotation_s_unit,
         test_figures_for_the_node_exporter,
     ])
