@@ -116,6 +116,18 @@ static bool is_state(const json_t *rotation, const char *state)
     return s && strcmp(s, state) == 0;
 }
 
+/* A web server that answers http-01 by itself has the thumbprint in its
+ * configuration (RFC 8555 section 8.1), and nobody here knows of it. */
+static void say_thumbprints(const json_t *rotation)
+{
+    const char *new = ctl_string(rotation, "newThumbprint");
+
+    if (new)
+        (void)printf("note: sites that answer http-01 from a fixed thumbprint "
+                     "have %s and will need %s\n",
+                     ctl_string(rotation, "oldThumbprint"), new);
+}
+
 /* Each new state is a line, so that whoever watches knows what is going on. */
 static void say_state(const struct ctl_context *c, const json_t *before,
                       const json_t *rotation)
@@ -131,6 +143,8 @@ static void say_state(const struct ctl_context *c, const json_t *before,
     (void)printf("%s: %s%s%s\n", ctl_string(rotation, "state"),
                  ctl_string(rotation, "next"), text ? ": " : "",
                  text ? text : "");
+    if (is_state(rotation, "key-generated"))
+        say_thumbprints(rotation);
     (void)fflush(stdout);
 }
 

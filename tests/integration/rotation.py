@@ -34,6 +34,8 @@ class Cases(RotationCases):
         expect(a["thumbprint"] != before["thumbprint"] and
                a["generation"] == 2 and a["url"] == before["url"], str(a))
         expect(on_token == {"main:2": a["thumbprint"]}, f"{on_token}")
+        expect(f"from a fixed thumbprint have {before['thumbprint']} and "
+               f"will need {a['thumbprint']}" in out, out)
         self.issues()
         lines = [l for l in w.audit() if l["type"] == "key"]
         told = [l["detail"] for l in lines if l["operation"] == "rotation"]
