@@ -243,7 +243,8 @@ def install_build(root):
     with locked(build.name):
         if not (build / "build.ninja").exists():
             quiet(["meson", "setup", build, ROOT, "--prefix=/usr",
-                   "--sysconfdir=/etc", "--localstatedir=/var"])
+                   "--sysconfdir=/etc", "--localstatedir=/var",
+                   "-Dtests=none"])
         quiet(["ninja", "-C", build])
         quiet(["meson", "install", "-C", build, "--no-rebuild"],
               env=dict(os.environ, DESTDIR=str(root)))
