@@ -32,6 +32,7 @@ struct account {
     uint64_t records_revision;
 
     struct rotation *rotation; /* the last one, or NULL (daemon/rotate.h) */
+    bool resolving;            /* RotationResolve looks for its keys */
     struct hold hold;          /* requests that wait for it */
     struct open_orders orders;
     unsigned in_flight;   /* signatures that the token was asked for */

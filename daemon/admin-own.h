@@ -30,7 +30,8 @@ struct account *own_valid_account(struct guardian *g, struct varlink_call *call,
                                   const char *nonce) MUST_CHECK;
 
 /* own_asked_account() - the same, or one of which only the CA can say whether
- * its key is still the account's: for the question itself. */
+ * its key is still the account's: for the question itself, and for what ends
+ * the account. */
 struct account *own_asked_account(struct guardian *g, struct varlink_call *call,
                                   const char *name,
                                   const char *nonce) MUST_CHECK;

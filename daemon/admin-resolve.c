@@ -29,6 +29,7 @@ struct resolve {
     size_t next;    /* token */
     unsigned below; /* of the ones that are looked for; 0: any */
     bool own_there; /* the registry's key */
+    bool took_busy; /* of the rotation that there was */
     struct token_key key;
     const struct token *token; /* that has it; NULL: none was found */
     unsigned generation, highest;
@@ -36,8 +37,9 @@ struct resolve {
 
 static void resolve_free(struct resolve *s)
 {
-    if (s->account->rotation)
+    if (s->took_busy && s->account->rotation)
         s->account->rotation->busy = false;
+    s->account->resolving = false;
     free(s);
 }
 
@@ -232,6 +234,11 @@ static void settle(struct resolve *s)
     int r;
 
     s->account->seen_generation = s->highest;
+    /* Begun meanwhile, and at the token: it is not taken from it. */
+    if (!s->took_busy && s->account->rotation && s->account->rotation->busy) {
+        admin_error_busy(s->call);
+        return;
+    }
     /* It may have come back meanwhile, or somebody else was faster. */
     if (!s->account->unresolved || !s->token) {
         none_found(s);
@@ -288,7 +295,7 @@ static bool may_resolve(struct varlink_call *call, const struct account *a)
                           "resolved");
     else if (!a->token)
         admin_error_no_token(call, a->row.token);
-    else if (a->rotation && a->rotation->busy)
+    else if (a->resolving || (a->rotation && a->rotation->busy))
         admin_error_busy(call);
     else
         return true;
@@ -317,8 +324,13 @@ ADMIN_METHOD(admin_on_rotation_resolve)
         return;
     }
     *s = (struct resolve){
-        .guardian = g, .call = call, .account = a, .below = tried(a)
+        .guardian = g,
+        .call = call,
+        .account = a,
+        .below = tried(a),
+        .took_busy = a->rotation,
     };
+    a->resolving = true;
     if (a->rotation)
         a->rotation->busy = true;
     next_token(s);

@@ -240,11 +240,13 @@ ADMIN_METHOD(admin_on_account_sign_deactivation)
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))
         return;
-    a = own_valid_account(g, call, name, nonce);
+    /* If the CA has another key by now it refuses, and no harm is done. */
+    a = own_asked_account(g, call, name, nonce);
     if (!a)
         return;
     own_sign(g, call, a,
              &(struct own_params){ .nonce = nonce,
                                    .url = a->row.acme.account_url,
-                                   .payload = "{\"status\":\"deactivated\"}" });
+                                   .payload = "{\"status\":\"deactivated\"}",
+                                   .asks = true });
 }
