@@ -12,6 +12,10 @@
 #include "daemon/message-ids.h"
 #include "daemon/rotate.h"
 
+#define OLD_REGISTRY                                                           \
+    "the registry was restored or copied: the CA has to say whether "          \
+    "its key is still the account's (rotate resume)"
+
 static void account_free(struct account *a)
 {
     if (!a)
@@ -147,11 +151,50 @@ int accounts_add(struct guardian *g, const struct store_account *row,
     return r;
 }
 
+/* The line says when the account stopped signing, and when it went on. */
+static void account_audit_key(struct guardian *g, const struct account *a,
+                              const char *why)
+{
+    const struct audit_event event = {
+        .type = AUDIT_KEY,
+        .account = a->row.acme.name,
+        .thumbprint = a->row.acme.thumbprint,
+        .operation = why ? "needs-resolve" : "resolved",
+        .detail = why,
+    };
+    struct audit *audit = guardian_audit(g);
+
+    if (audit && audit_write(audit, &event))
+        log_msg(LOG_ERR, "The audit log cannot be written");
+}
+
+static void account_say(struct guardian *g, const struct account *a,
+                        const char *why, const char *resolved)
+{
+    account_audit_key(g, a, why);
+    log_event(why ? LOG_WARNING : LOG_INFO, MSG_NEEDS_RESOLVE,
+              (struct log_field[]){ { "GUARDIAN_ACCOUNT", a->row.acme.name },
+                                    { "GUARDIAN_KEY", a->row.key_label },
+                                    { "GUARDIAN_DETAIL", why } },
+              3, "Account %s %s%s", a->row.acme.name,
+              why ? "needs to be resolved, nothing is signed for it: "
+                  : resolved,
+              why ? why : "");
+}
+
+static void account_say_asked(struct guardian *g, const struct account *a)
+{
+    if (a->row.status == ACCOUNT_VALID)
+        account_say(g, a, a->row.must_ask ? OLD_REGISTRY : NULL,
+                    "has the key that the CA has");
+}
+
 static int accounts_put(struct guardian *g, struct account *a,
                         const struct store_account *row,
                         const struct store_rotation *rotation)
 {
     struct store_account copy = { 0 };
+    bool asked = a->row.must_ask;
     int r;
 
     r = store_account_copy(row, &copy);
@@ -166,6 +209,8 @@ static int accounts_put(struct guardian *g, struct account *a,
     store_account_deinit(&a->row);
     a->row = copy;
     account_settle(g, a);
+    if (a->row.must_ask != asked)
+        account_say_asked(g, a);
     return 0;
 }
 
@@ -180,6 +225,30 @@ int accounts_rotate(struct guardian *g, struct account *a,
                     const struct store_rotation *rotation)
 {
     return accounts_put(g, a, row, rotation);
+}
+
+int accounts_ask_all(struct guardian *g)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < g->accounts.n; i++) {
+        struct account *a = g->accounts.items[i];
+        struct store_account row = a->row; /* only copied from */
+
+        if (!row.acme.account_url || row.must_ask)
+            continue;
+        row.must_ask = true;
+        r = accounts_update(g, a, &row);
+    }
+    return r;
+}
+
+void accounts_say_asked(struct guardian *g)
+{
+    for (size_t i = 0; i < g->accounts.n; i++) {
+        if (g->accounts.items[i]->row.must_ask)
+            account_say_asked(g, g->accounts.items[i]);
+    }
 }
 
 const char *account_state(const struct account *a)
@@ -206,8 +275,7 @@ const char *account_why_unresolved(const struct account *a)
     if (a->unresolved)
         return a->unresolved;
     if (a->row.must_ask && a->row.status == ACCOUNT_VALID)
-        return "the registry was restored or copied: the CA has to say "
-               "whether its key is still the account's (rotate resume)";
+        return OLD_REGISTRY;
     if (rotate_is_unsure(a) && rotate_gate(a) == ROTATE_CLOSED)
         return "a rotation was under way when the daemon started: the CA has "
                "to say whether its key is still the account's (rotate resume)";
@@ -217,23 +285,6 @@ const char *account_why_unresolved(const struct account *a)
 enum account_status account_status(const struct account *a)
 {
     return account_why_unresolved(a) ? ACCOUNT_NEEDS_RESOLVE : a->row.status;
-}
-
-/* The line says when the account stopped signing, and when it went on. */
-static void account_audit_key(struct guardian *g, const struct account *a,
-                              const char *why)
-{
-    const struct audit_event event = {
-        .type = AUDIT_KEY,
-        .account = a->row.acme.name,
-        .thumbprint = a->row.acme.thumbprint,
-        .operation = why ? "needs-resolve" : "resolved",
-        .detail = why,
-    };
-    struct audit *audit = guardian_audit(g);
-
-    if (audit && audit_write(audit, &event))
-        log_msg(LOG_ERR, "The audit log cannot be written");
 }
 
 void account_set_unresolved(struct guardian *g, struct account *a,
@@ -250,13 +301,5 @@ void account_set_unresolved(struct guardian *g, struct account *a,
         return; /* said again at the next look */
     free(a->unresolved);
     a->unresolved = copy;
-    account_audit_key(g, a, why);
-    log_event(why ? LOG_WARNING : LOG_INFO, MSG_NEEDS_RESOLVE,
-              (struct log_field[]){ { "GUARDIAN_ACCOUNT", a->row.acme.name },
-                                    { "GUARDIAN_KEY", a->row.key_label },
-                                    { "GUARDIAN_DETAIL", why } },
-              3, "Account %s %s%s", a->row.acme.name,
-              why ? "needs to be resolved, nothing is signed for it: "
-                  : "agrees with its token again",
-              why ? why : "");
+    account_say(g, a, why, "agrees with its token again");
 }

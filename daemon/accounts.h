@@ -68,6 +68,13 @@ int accounts_rotate(struct guardian *g, struct account *a,
                     const struct store_account *row,
                     const struct store_rotation *rotation) MUST_CHECK;
 
+/* accounts_ask_all() - every registered one becomes must_ask: the registry may
+ * be an old one. */
+int accounts_ask_all(struct guardian *g) MUST_CHECK;
+
+/* accounts_say_asked() - at the start: those that are. */
+void accounts_say_asked(struct guardian *g);
+
 /* account_why_unresolved() - for people; NULL: it is not. */
 const char *account_why_unresolved(const struct account *a);
 

@@ -20,6 +20,7 @@
 #include "daemon/sha256.h"
 #include "daemon/signer.h"
 #include "daemon/spawner.h"
+#include "daemon/store-mark.h"
 
 #define AUDIT_RETRY_MS 5000
 #define DAY_MS (24 * 3600 * UINT64_C(1000))
@@ -64,6 +65,32 @@ static void guardian_audit_process(struct guardian *g, const char *what)
         log_msg(LOG_ERR, "The audit log cannot be written");
 }
 
+/* Once: is the registry as new as what lies beside the log? */
+static int guardian_check_mark(struct guardian *g)
+{
+    bool fits = false;
+    int r;
+
+    if (g->mark_checked)
+        return 0;
+    r = store_mark_open(g->store, g->settings->log_dir, &fits, &g->audit_error);
+    if (r)
+        return r;
+    accounts_say_asked(g);
+    if (!fits)
+        r = accounts_ask_all(g);
+    if (r == 0)
+        r = store_mark_settle(g->store);
+    if (r) {
+        errmsg_set_at(&g->audit_error, g->settings->log_dir, 0,
+                      "whether the registry is an old one cannot be noted");
+        return r;
+    }
+    g->mark_checked = true;
+    g->mark_fits = fits;
+    return 0;
+}
+
 static void guardian_open_audit(struct guardian *g)
 {
     struct timespec now;
@@ -72,15 +99,20 @@ static void guardian_open_audit(struct guardian *g)
 
     g->audit_tried_ms = names_now_ms();
     r = audit_open(g->settings, g->event, &g->audit, &g->audit_error);
-    if (r) {
+    if (r)
         g->audit = NULL;
+    else
+        guardian_audit_process(g, "start");
+    if (r == 0)
+        r = guardian_check_mark(g);
+    if (r) {
+        g->audit = audit_close(g->audit);
         log_error(LOG_ERR, MSG_AUDIT_UNAVAILABLE,
                   "The audit log cannot be used, nothing is signed",
                   &g->audit_error);
         return;
     }
     g->audit_error = (struct errmsg){ 0 };
-    guardian_audit_process(g, "start");
     clock_gettime(CLOCK_REALTIME, &now);
     now_ms = (uint64_t)now.tv_sec * 1000;
     r = audit_replay_orders(g->audit, now_ms - DAY_MS, replay_order, g->quota);

@@ -49,6 +49,8 @@ struct guardian {
     struct suspend suspend;
     struct denied denied;
     struct accounts accounts;
+    bool mark_checked;       /* store-mark.h: */
+    bool mark_fits;          /* the registry is no old one */
     struct spawner *spawner; /* NULL: every token has a HelperSocket= */
     struct token **tokens;
     size_t n_tokens;

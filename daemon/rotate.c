@@ -15,6 +15,7 @@
 #include "daemon/message-ids.h"
 #include "daemon/params.h"
 #include "daemon/rotation-records.h"
+#include "daemon/store-mark.h"
 
 #define RETRY_MS 60000 /* of what the daemon does by itself */
 
@@ -69,6 +70,19 @@ static int rotate_audit(struct guardian *g, const struct store_rotation *next,
         return next->state == ROTATION_UNRESOLVED ? 0 : ROTATE_E_AUDIT;
     }
     return 0;
+}
+
+/* The old key may be retired by what follows: an older registry than this is
+ * to be known as one. */
+static int rotate_mark(struct guardian *g)
+{
+    int r = store_mark_advance(g->store);
+
+    if (r == 0)
+        return 0;
+    log_msg(LOG_ERR, "%s/" STORE_MARK_FILE " cannot be written: error %d",
+            g->settings->log_dir, r);
+    return ROTATE_E_AUDIT;
 }
 
 /* Where key and account are then. */
@@ -287,6 +301,7 @@ int rotate_commit(struct guardian *g, struct account *a,
     CLEANUP(store_rotation_deinit) struct store_rotation row = { 0 };
     CLEANUP(rotation_free_p) struct rotation *fresh = NULL;
     struct rotation *r = a->rotation;
+    struct jwk old_key, new_key;
     bool resolves = rotate_resolves(r, next);
     bool first = resolves || !rotate_is_active(a);
     bool settles;
@@ -300,24 +315,33 @@ int rotate_commit(struct guardian *g, struct account *a,
         if (!r)
             return -ENOMEM;
     }
+    old_key = r->old_key;
+    new_key = r->new_key;
     e = store_rotation_copy(next, &row);
     if (e == 0)
         e = key_of(row.old_jwk, &r->old_key);
     if (e == 0)
         e = key_of(row.new_jwk, &r->new_key);
-    if (e)
-        return e < 0 ? e : -EINVAL;
+    if (e > 0)
+        e = -EINVAL;
     switched = row.state == ROTATION_SWITCHED &&
                (first || r->row.state != ROTATION_SWITCHED);
     if (first || r->row.state != row.state)
         row.since_s = time(NULL);
-    if (first || r->row.state != row.state || row.sent_s != r->row.sent_s ||
-        row.confirmed_s != r->row.confirmed_s)
+    if (e == 0 &&
+        (first || r->row.state != row.state || row.sent_s != r->row.sent_s ||
+         row.confirmed_s != r->row.confirmed_s))
         e = rotate_audit(g, &row, by);
+    if (e == 0 &&
+        (switched || (row.sent_s && (first || row.sent_s != r->row.sent_s))))
+        e = rotate_mark(g);
     if (e == 0)
         e = rotate_store(g, r, &row, run);
-    if (e)
+    if (e) {
+        r->old_key = old_key; /* as the registry has them */
+        r->new_key = new_key;
         return e;
+    }
     settles = rotate_settles(r, &row);
     switched = switched || rotate_goes_back(r, &row);
     if (fresh)
@@ -526,7 +550,10 @@ static int rotate_load_one(struct guardian *g, struct store_rotation *row)
     if (key_of(row->old_jwk, &r->old_key) || key_of(row->new_jwk, &r->new_key))
         return STORE_E_CORRUPT;
     a->rotation = r;
-    r->run.unsure = rotation_may_be_old(row);
+    /* Where the registry is no old one, the row says whether anything was given
+     * out that could have switched. */
+    r->run.unsure = rotation_may_be_old(row) &&
+                    (!g->mark_fits || a->row.must_ask || row->sent_s);
     rotate_take(r, row, NULL);
     return rotate_take_up(TAKE_PTR(r));
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/store-mark.h"
 #include "daemon/store-sql.h"
 
 #define MEMBER(m) offsetof(struct store_rotation, m)
@@ -245,7 +246,14 @@ int store_rotation_put(struct store *s, const struct store_rotation *x,
         r = put_row(s, x);
     if (r == 0 && account)
         r = sql_update_account(s, account);
-    return r ? r : sql_commit(&t);
+    if (r == 0)
+        r = store_mark_put(s);
+    if (r == 0)
+        r = sql_commit(&t);
+    if (r == 0)
+        s->mark.meta =
+            s->mark.file > s->mark.meta ? s->mark.file : s->mark.meta;
+    return r;
 }
 
 int store_rotation_begin(struct store *s, const struct store_rotation *x)

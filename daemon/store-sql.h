@@ -12,10 +12,18 @@
  * nowhere else.
  */
 
+/* store-mark.h. 0: no number. */
+struct store_mark {
+    int dir_fd, fd; /* -1: there is none */
+    uint64_t file, meta;
+};
+void store_mark_deinit(struct store_mark *m);
+
 struct store {
     sqlite3 *db;
     int lock_fd;
     char instance[9];
+    struct store_mark mark;
 };
 
 /* sql_result() - 0; STORE_E_CORRUPT, STORE_E_EXISTS; negative errno. */

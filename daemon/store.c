@@ -7,6 +7,7 @@
  */
 #include "daemon/store.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -64,6 +65,39 @@ static int lock_dir(int dir_fd, const char *state_dir, int *ret_fd,
         return errno ? -errno : -EIO;
     *ret_fd = TAKE_FD(fd);
     return 0;
+}
+
+static int is_aside(const struct dirent *entry)
+{
+    return strncmp(entry->d_name, DB_FILE ".before-",
+                   strlen(DB_FILE ".before-")) == 0;
+}
+
+/* guardianctl restore ended between two renames: an empty registry would be
+ * none that anybody wants. */
+static int check_restored(int dir_fd, const char *state_dir,
+                          struct errmsg *reterr)
+{
+    struct dirent **names = NULL;
+    struct stat st;
+    int n;
+
+    if (fstatat(dir_fd, DB_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 ||
+        errno != ENOENT)
+        return 0;
+    n = scandirat(dir_fd, ".", &names, is_aside, alphasort);
+    if (n < 0)
+        return -errno;
+    if (n > 0)
+        errmsg_set_at(reterr, state_dir, 0,
+                      "has no " DB_FILE ", but %s: a restore was interrupted; "
+                      "do it again, or give that file (and its -wal) its name "
+                      "back",
+                      names[0]->d_name);
+    for (int i = 0; i < n; i++)
+        free(names[i]);
+    free(names);
+    return n > 0 ? STORE_E_MISSING : 0;
 }
 
 /* SQLite takes over the file's mode for its own further files. */
@@ -230,11 +264,13 @@ int store_open(const char *state_dir, struct store **ret, struct errmsg *reterr)
     s = malloc(sizeof(*s));
     if (!s)
         return -ENOMEM;
-    *s = (struct store){ .lock_fd = -1 };
+    *s = (struct store){ .lock_fd = -1, .mark = { .dir_fd = -1, .fd = -1 } };
 
     r = sodium_init() < 0 ? -EIO : 0;
     if (r == 0)
         r = lock_dir(dir_fd, state_dir, &s->lock_fd, reterr);
+    if (r == 0)
+        r = check_restored(dir_fd, state_dir, reterr);
     if (r == 0)
         r = create_file(dir_fd);
     if (r == 0)
@@ -254,6 +290,7 @@ struct store *store_close(struct store *s)
     if (!s)
         return NULL;
     (void)sqlite3_close(s->db);
+    store_mark_deinit(&s->mark);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
     free(s);

@@ -93,8 +93,8 @@ class Cases(RotationCases):
         lab.file("hsm.pin", "1234\n", mode=0o600)
         # pkcs11-tool cannot say that a key is for signatures alone.
         with Helper(TOKEN_HELPER, lab.dir / "etc-hsm", "hsm") as helper:
-            for label in ("team-1", "team-2"):
-                reply = helper.generate(label, "ES256")
+            for n in range(1, 7):
+                reply = helper.generate(f"team-{n}", "ES256")
                 expect(reply.result == "OK", reply.text)
         for path in (lab.dir / "softhsm-hsm").rglob("*"):
             os.chown(path, DAEMON_UID, DAEMON_UID)

@@ -6,18 +6,21 @@ resume ends with the key that the CA has."""
 
 import os
 import shutil
+import signal
 import sys
 
-from lab import DAEMON_UID, Varlink, expect, wait_for
-from rotation_lab import SIGNER, RotationCases, run
+from lab import DAEMON_UID, Varlink, descendants, expect, wait_for
+from rotation_lab import ADMIN, SIGNER, RotationCases, run
 from rotation_lost import runbook
+from rotation_move import Cases as MoveCases
+from token_wire import own
 
 AT_ONCE = {"settle": 0, "cacheTime": 0, "orderDrain": 0, "grace": 0}
 
 
 class Cases(RotationCases):
     def __init__(self, lab):
-        super().__init__(lab)
+        super().__init__(lab, *MoveCases.hsm(lab))
         self.state_dir = lab.dir / "state"
         self.db = self.state_dir / "registry.db"
         self.w.must("AccountSetSchedule", name="main", **AT_ONCE)
@@ -211,16 +214,90 @@ class Cases(RotationCases):
         expect(a["thumbprint"] == old, str(a))
 
     def test_a_daemon_that_only_was_started_again(self):
-        """Requests wait until the CA was asked, and then go on."""
+        """Nothing was sent, and the registry is no copy: nothing waits."""
         self.place("draining")
         self.w.restart_daemon()
+        wait_for("the token", lambda: self.w.must("Status")["ready"])
         v = Varlink(self.w.client, timeout=90)
-        v.send(SIGNER + "KeyAuthorization",
-               {"account": "main", "token": "A" * 43})
-        self.w.resume(says="done")
-        error, answer = v.receive()
+        error, answer = v.call(SIGNER + "KeyAuthorization",
+                               {"account": "main", "token": "A" * 43})
         v.close()
         expect(not error, f"{error} {answer}")
+        self.w.resume(says="done")
+        self.works()
+
+    def mv_back(self):
+        """What restore --replace put aside: the file that it always was."""
+        self.w.kill_daemon()
+        for path in self.state_dir.glob("registry.db*"):
+            if ".before-" not in path.name:
+                path.unlink()
+        for path in self.state_dir.glob("registry.db.before-*"):
+            path.rename(path.with_name("registry.db" + path.name[
+                len("registry.db.before-20260101T000000Z"):]))
+        self.w.start_daemon()
+
+    def restore_it(self):
+        self.w.ctl("backup", self.lab.dir / "file")
+        self.w.kill_daemon()
+        self.w.ctl("restore", self.lab.dir / "file", "--replace")
+        self.w.start_daemon()
+        for name in ("main", self.foreign):
+            self.w.resume(name)
+
+    def key_lines(self, name):
+        return [line["operation"] for line in self.w.audit() if
+                line.get("account") == name and
+                line.get("operation") in ("needs-resolve", "resolved")]
+
+    def test_what_no_token_can_tell(self):
+        """Keys named by others, so the helper lists none that is newer, and the
+        registry's file is the one that it was."""
+        w = self.w
+        uri = "pkcs11:token=hsm;object="
+        team = [uri + own(f"team-{i + 1}").replace(":", "%3A")
+                for i in range(6)]
+        for n, (begin, put_back) in enumerate((
+                (self.restore_it, self.mv_back),
+                (self.copy, self.roll_back), (self.copy, self.put_back))):
+            self.foreign = f"foreign{n}"
+            w.registered(self.foreign, self.ca)
+            w.must("AccountSetSchedule", name=self.foreign, **AT_ONCE)
+            w.ctl("rotate", "start", self.foreign, "--token", "hsm",
+                  "--new-key", team[2 * n], *w.ca, says="done")
+            begin()
+            w.ctl("rotate", "start", self.foreign, "--new-key",
+                  team[2 * n + 1], *w.ca, says="done")
+            expect(w.account(self.foreign)["status"] == "valid", "as it is")
+            put_back()
+            a = w.account(self.foreign)
+            expect(a["status"] == "needs-resolve" and "restored or copied" in
+                   a["statusText"], f"{put_back}: {a}")
+            expect(self.key_lines(self.foreign)[-1] == "needs-resolve",
+                   str(self.key_lines(self.foreign)))
+            w.resume("main")
+            expect(self.key_lines("main")[-2:] == ["needs-resolve", "resolved"],
+                   str(self.key_lines("main")))
+
+    def test_two_that_resolve_at_once(self):
+        helpers = [pid for pid in descendants(self.w.daemon.pid)
+                   if b"acme-guardian-token" in
+                   open(f"/proc/{pid}/cmdline", "rb").read()]
+        expect(helpers, "token helpers")
+        for pid in helpers:
+            os.kill(pid, signal.SIGSTOP)
+        first = Varlink(self.w.admin, timeout=90)
+        first.send(ADMIN + "RotationResolve", {"account": "main"})
+        try:
+            error, _ = self.w.admin_call("RotationResolve", account="main")
+            expect(error and error.endswith(".Busy"), str(error))
+        finally:
+            for pid in helpers:
+                os.kill(pid, signal.SIGCONT)
+        first.receive()
+        first.close()
+        wait_for("the token", lambda: not self.w.admin_call(
+            "RotationResolve", account="main")[0])
         self.works()
 
     def test_a_token_without_any_key_of_it(self):
@@ -306,6 +383,15 @@ class Cases(RotationCases):
                "needs-resolve" in said["account list"], str(said))
         a, _ = self.works()
         expect(a["url"] != url, "a new account")
+
+    def test_it_can_be_ended_without_being_asked(self):
+        self.w.registered("ended", self.ca)
+        self.copy()
+        self.put_back()
+        expect(self.w.account("ended")["status"] == "needs-resolve", "a copy")
+        self.w.ctl("account", "deactivate", "ended", "--yes", *self.w.ca)
+        expect(self.w.account("ended")["status"] == "deactivated", "ended")
+        self.w.resume()
 
 
 if __name__ == "__main__":

@@ -12,10 +12,12 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "daemon/store-mark.h"
 #include "tmp-dir.h"
 
 static char *origins[] = { "https://a.example", "https://b.example", NULL };
@@ -723,6 +725,137 @@ static void test_a_copied_registry_has_to_ask(void **state)
     assert_false(must_ask(d));
 }
 
+static void test_a_restore_that_was_interrupted(void **state)
+{
+    struct tmp_dir *d = *state;
+    struct store *s = NULL;
+    struct errmsg e = { 0 };
+    int fd;
+
+    fd = open(tmp_dir_file(d, "registry.db.before-20260101T000000Z"),
+              O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(store_open(d->path, &s, &e), STORE_E_MISSING);
+    assert_non_null(strstr(e.text, "registry.db.before-20260101T000000Z"));
+    assert_int_equal(access(tmp_dir_file(d, "registry.db"), F_OK), -1);
+}
+
+/* ---- the mark beside the log ---- */
+
+static bool fits(struct store *s, struct tmp_dir *d)
+{
+    struct errmsg e = { 0 };
+    bool fits = false;
+
+    assert_int_equal(store_mark_open(s, d->path, &fits, &e), 0);
+    return fits;
+}
+
+static void retire(struct store *s)
+{
+    struct store_rotation x = {
+        .account = "letsencrypt",
+        .by = "uid 0",
+        .old_label = "label:1",
+        .old_jwk = "{1}",
+        .old_thumbprint = "one",
+        .new_label = "label:2",
+        .old_token = "hsm",
+        .new_token = "hsm",
+        .state = ROTATION_PLANNED,
+        .kind = ROTATION_KIND_PLANNED,
+        .new_alg = "ES256",
+        .old_generation = 1,
+        .new_generation = 2,
+    };
+
+    assert_int_equal(store_mark_advance(s), 0);
+    assert_int_equal(store_rotation_put(s, &x, NULL), 0);
+}
+
+static struct store *opened(struct tmp_dir *d, bool want)
+{
+    struct store *s = open_store(d);
+
+    assert_int_equal(fits(s, d), want);
+    return s;
+}
+
+static void write_mark(struct tmp_dir *d, const char *text)
+{
+    FILE *f = fopen(tmp_dir_file(d, STORE_MARK_FILE), "we");
+
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void test_a_mark_tells_an_old_registry(void **state)
+{
+    struct tmp_dir *d = *state;
+    struct store_account a = full_account();
+    struct store *s = opened(d, true);
+    char text[64];
+
+    assert_int_equal(store_account_add(s, &a), 0);
+    assert_int_equal(store_mark_settle(s), 0);
+    assert_int_equal(access(tmp_dir_file(d, STORE_MARK_FILE), F_OK), -1);
+    retire(s);
+    retire(s);
+    store_close(s);
+    s = opened(d, true); /* the same number in both */
+
+    /* Ended between the two: a question too many, until it is settled. */
+    assert_int_equal(store_mark_advance(s), 0);
+    store_close(s);
+    s = opened(d, false);
+    store_close(s);
+    s = opened(d, false);
+    assert_int_equal(store_mark_settle(s), 0);
+    store_close(s);
+    s = opened(d, true);
+
+    /* The log is older: that is nothing against the registry. */
+    (void)snprintf(text, sizeof(text), "%s %020d\n", store_instance(s), 1);
+    write_mark(d, text);
+    assert_true(fits(s, d));
+    assert_int_equal(store_mark_settle(s), 0);
+    retire(s);
+    assert_true(fits(s, d));
+    (void)snprintf(text, sizeof(text), "%s %020d\n", store_instance(s), 99);
+    write_mark(d, text);
+    assert_false(fits(s, d));
+
+    for (size_t i = 0; i < 4; i++) {
+        static const char *const bad[] = { "", "x",
+                                           "99999999 00000000000000000"
+                                           "001\n",
+                                           NULL };
+
+        if (bad[i])
+            write_mark(d, bad[i]);
+        else
+            assert_int_equal(unlink(tmp_dir_file(d, STORE_MARK_FILE)), 0);
+        assert_false(fits(s, d));
+        assert_int_equal(store_mark_settle(s), 0);
+        assert_true(fits(s, d));
+    }
+    store_close(s);
+}
+
+static void test_a_registry_without_a_number_is_old(void **state)
+{
+    struct tmp_dir *d = *state;
+    struct store *s = open_store(d);
+    char text[64];
+
+    (void)snprintf(text, sizeof(text), "%s %020d\n", store_instance(s), 1);
+    write_mark(d, text);
+    assert_false(fits(s, d));
+    store_close(s);
+}
+
 #define IN_DIR(fn)                                                             \
     cmocka_unit_test_setup_teardown(fn, tmp_dir_new, tmp_dir_free)
 
@@ -751,6 +884,9 @@ int main(void)
         IN_DIR(test_full_disk_loses_nothing),
         IN_DIR(test_missing_parent_is_named),
         IN_DIR(test_a_copied_registry_has_to_ask),
+        IN_DIR(test_a_restore_that_was_interrupted),
+        IN_DIR(test_a_mark_tells_an_old_registry),
+        IN_DIR(test_a_registry_without_a_number_is_old),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
