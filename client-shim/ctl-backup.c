@@ -111,7 +111,20 @@ static int add_registry(struct making *m)
 
 /* ---- sealed keys ---- */
 
-static int read_file(int dir_fd, const char *name, struct buf *ret)
+/* Whoever owns the store may put anything there, or a name for it: only what
+ * such a store has is no secret (pkcs11/seal.h). */
+static bool is_wrapped(const char *name, struct bytes data)
+{
+    const char *magic =
+        strcmp(name, "store.header") == 0 ? "AGSEALED" : "AGKEYBOX";
+
+    return data.len > 8 && memcmp(data.data, magic, 8) == 0;
+}
+
+#define NOT_OURS 1
+
+/* @owner: of the directory. */
+static int read_file(int dir_fd, uid_t owner, const char *name, struct buf *ret)
 {
     CLEANUP_FD int fd = -1;
     struct stat st;
@@ -128,7 +141,10 @@ static int read_file(int dir_fd, const char *name, struct buf *ret)
     if (n < 0)
         return -errno;
     ret->len = (size_t)n;
-    return n <= KEY_FILE_MAX ? 0 : -EFBIG;
+    if (n != st.st_size)
+        return -EAGAIN; /* written meanwhile */
+    return owner == st.st_uid && is_wrapped(name, buf_bytes(ret)) ? 0
+                                                                  : NOT_OURS;
 }
 
 static int add_key(struct making *m, const struct settings_token *t, int dir_fd,
@@ -137,15 +153,23 @@ static int add_key(struct making *m, const struct settings_token *t, int dir_fd,
     CLEANUP_BUF struct buf data = { 0 };
     char name[BACKUP_NAME_MAX], token[64];
     const char *ignored;
+    struct stat st;
     int n = snprintf(name, sizeof(name), BACKUP_SEALED "%s/%s", t->name, file);
     int r;
 
     if (n < 0 || (size_t)n >= sizeof(name) ||
         !backup_sealed_name(name, token, &ignored))
         return CTL_EXIT_DONE; /* nothing of a store's */
-    r = read_file(dir_fd, file, &data);
+    r = fstat(dir_fd, &st) < 0 ? -errno
+                               : read_file(dir_fd, st.st_uid, file, &data);
     if (r == -ENOENT)
         return CTL_EXIT_DONE; /* destroyed meanwhile: the CA has another one */
+    if (r == NOT_OURS)
+        return ctl_fail(CTL_EXIT_NO,
+                        "%s/%s: is no wrapped key of a sealed token, or not of "
+                        "the directory's owner: no backup is made while it is "
+                        "there",
+                        t->directory, file);
     if (r)
         return ctl_fail_errno(r, name);
     m->n_keys++;
@@ -159,7 +183,7 @@ static int add_store(struct making *m, const struct settings_token *t)
     int r = CTL_EXIT_DONE;
     int n;
 
-    fd = open(t->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fd = open(t->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     n = fd < 0 ? -1 : scandirat(fd, ".", &names, NULL, alphasort);
     if (n < 0)
         return ctl_fail_errno(-errno, t->directory);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -162,13 +163,15 @@ static int compare(const struct place *p, const char *name, struct bytes data)
                : OTHER;
 }
 
+/* What SQLite has beside a registry keeps to its name. */
 static int put_aside(const struct restoring *x, const struct place *p,
-                     const char *name)
+                     const char *name, const char *suffix)
 {
-    char other[BACKUP_NAME_MAX + 80];
+    char old[BACKUP_NAME_MAX + 8], other[BACKUP_NAME_MAX + 80];
 
-    (void)snprintf(other, sizeof(other), "%s%s", name, x->aside);
-    return renameat(p->dir_fd, name, p->dir_fd, other) < 0 && errno != ENOENT
+    (void)snprintf(old, sizeof(old), "%s%s", name, suffix);
+    (void)snprintf(other, sizeof(other), "%s%s%s", name, x->aside, suffix);
+    return renameat(p->dir_fd, old, p->dir_fd, other) < 0 && errno != ENOENT
                ? -errno
                : 0;
 }
@@ -185,8 +188,8 @@ static int write_all(int fd, struct bytes data)
     return 0;
 }
 
-/* Whole or not at all, and for the owner of the directory. */
-static int put_file(const struct place *p, const char *name, struct bytes data)
+/* For the owner of the directory. */
+static int write_new(const struct place *p, struct bytes data)
 {
     CLEANUP_FD int fd = -1;
     int r;
@@ -202,6 +205,21 @@ static int put_file(const struct place *p, const char *name, struct bytes data)
         r = write_all(fd, data);
     if (r == 0 && fsync(fd) < 0)
         r = -errno;
+    return r;
+}
+
+/* Whole or not at all. Between what is put aside and the new one are only
+ * renames; the registry's own file is first, so that what is left of it is
+ * never taken for the whole (daemon/store.c). */
+static int put_file(const struct restoring *x, const struct place *p,
+                    const char *name, struct bytes data)
+{
+    static const char *const parts[] = { "", "-wal", "-shm" };
+    size_t n = strcmp(name, REGISTRY) == 0 ? ARRAY_LEN(parts) : 1;
+    int r = write_new(p, data);
+
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = put_aside(x, p, name, parts[i]);
     if (r == 0 && renameat(p->dir_fd, NEW_NAME, p->dir_fd, name) < 0)
         r = -errno;
     if (r == 0 && fsync(p->dir_fd) < 0)
@@ -248,15 +266,9 @@ static int check_state(const struct restoring *x, const struct place *p)
 
 static int put_registry(const struct restoring *x, const struct place *p)
 {
-    static const char *const parts[] = { REGISTRY, REGISTRY "-wal",
-                                         REGISTRY "-shm" };
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && i < ARRAY_LEN(parts); i++)
-        r = put_aside(x, p, parts[i]);
-    if (r == 0)
-        r = put_file(p, REGISTRY,
+    int r = put_file(x, p, REGISTRY,
                      backup_find(&x->backup, BACKUP_REGISTRY)->data);
+
     return r ? ctl_fail_errno(r, x->settings->state_dir) : CTL_EXIT_DONE;
 }
 
@@ -271,6 +283,34 @@ static const struct settings_token *find_token(const struct settings *s,
             return &s->tokens[i];
     }
     return NULL;
+}
+
+/* Its keys are opened by the header that is put aside: those that the backup
+ * does not bring would be lost, and may be the ones that the CA has. */
+static int check_store(const struct restoring *x, const struct place *p,
+                       const struct settings_token *t)
+{
+    char name[BACKUP_NAME_MAX], token[64];
+    struct dirent **names = NULL;
+    int n = scandirat(p->dir_fd, ".", &names, NULL, alphasort);
+    int r = n < 0 ? ctl_fail_errno(-errno, t->directory) : CTL_EXIT_DONE;
+    const char *file;
+
+    for (int i = 0; i < n; i++) {
+        int len = snprintf(name, sizeof(name), BACKUP_SEALED "%s/%s", t->name,
+                           names[i]->d_name);
+
+        if (r == 0 && len > 0 && (size_t)len < sizeof(name) &&
+            backup_sealed_name(name, token, &file) &&
+            !backup_find(&x->backup, name))
+            r = ctl_fail(CTL_EXIT_NO,
+                         "%s/%s: is not in the backup, whose store.header "
+                         "would not open it: keep or move it elsewhere first",
+                         t->directory, names[i]->d_name);
+        free(names[i]);
+    }
+    free(names);
+    return r;
 }
 
 /* @put: write it; else only look whether it may be written. */
@@ -302,11 +342,11 @@ static int restore_key(const struct restoring *x, const struct backup_entry *e,
                         "%s/%s: is another one; --replace puts it aside",
                         t->directory, file);
     if (r >= 0 && !put)
-        return CTL_EXIT_DONE;
-    if (r == OTHER)
-        r = put_aside(x, &p, file);
+        return r == OTHER && strcmp(file, "store.header") == 0
+                   ? check_store(x, &p, t)
+                   : CTL_EXIT_DONE;
     if (r >= 0)
-        r = put_file(&p, file, e->data);
+        r = put_file(x, &p, file, e->data);
     return r < 0 ? ctl_fail_errno(r, e->name) : CTL_EXIT_DONE;
 }
 

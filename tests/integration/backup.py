@@ -8,6 +8,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import shutil
 import sqlite3
 import sys
@@ -149,6 +150,82 @@ class Cases(RotationCases):
             expect(self.w.account(name)["status"] == "needs-resolve", name)
             self.w.resume(name)
             self.w.ctl("account", "prove", name, *self.w.ca)
+
+    def test_a_registry_is_put_aside_with_what_it_needs(self):
+        """SQLite finds by the name what was not yet written to the file."""
+        path = self.backup()
+        for p in self.state_dir.glob("registry.db.before-*"):
+            p.unlink()
+        self.w.must("NameDeny", domain="late.example.net")
+        self.w.kill_daemon()
+        self.restore(path, "--replace")
+        aside = sorted(self.state_dir.glob("registry.db.before-*"))
+        wal = [p for p in aside if p.name.endswith("Z-wal")]
+        expect(len(wal) == 1 and aside[0].name + "-wal" == wal[0].name,
+               str(aside))
+        db = sqlite3.connect(aside[0])
+        expect(("late.example.net",) in db.execute(
+            "SELECT name FROM denied").fetchall(), "the last commit")
+        db.close()
+        self.w.start_daemon()
+        self.resolve()
+
+    def test_a_restore_that_cannot_write_takes_nothing_away(self):
+        path = self.backup()
+        self.w.kill_daemon()
+        before = (self.state_dir / "registry.db").read_bytes()
+        (self.state_dir / ".restore").mkdir()
+        self.restore(path, "--replace", code=78)
+        expect((self.state_dir / "registry.db").read_bytes() == before, "kept")
+        (self.state_dir / ".restore").rmdir()
+        self.w.start_daemon()
+
+    def refused(self, name, data, uid=DAEMON_UID):
+        path = self.store / name
+        old = path.read_bytes() if path.exists() else None
+        path.write_bytes(data)
+        os.chown(path, uid, uid)
+        self.w.ctl("backup", self.file(), code=1,
+                   says=[name, "no wrapped key"])
+        if old is None:
+            path.unlink()
+        else:
+            path.write_bytes(old)
+
+    def test_only_what_is_wrapped_is_in_a_backup(self):
+        key = next(self.store.glob("*.key")).read_bytes()
+        self.refused("mine.key", b"-----BEGIN PRIVATE KEY-----\n")
+        self.refused("store.header", b"x" * 200)
+        self.refused("another.key", key, uid=0)
+        aside = self.store.with_name("aside")
+        self.store.rename(aside)
+        self.store.symlink_to(aside)
+        try:
+            r = self.w.run("backup", self.file())
+            expect(r.returncode and str(self.store) in r.stderr, str(r))
+        finally:
+            self.store.unlink()
+            aside.rename(self.store)
+        self.backup()
+
+    def test_keys_that_only_the_present_header_opens(self):
+        path = self.backup()
+        self.w.kill_daemon()
+        header = self.store / "store.header"
+        good = header.read_bytes()
+        header.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        newer = self.store / "newer.key"
+        newer.write_bytes(next(self.store.glob("*.key")).read_bytes())
+        before = sorted(p.name for p in self.store.iterdir())
+        self.restore(path, "--replace", code=1,
+                     says=["newer.key", "would not open it"])
+        expect(sorted(p.name for p in self.store.iterdir()) == before,
+               "nothing yet")
+        newer.unlink()
+        self.restore(path, "--replace")
+        expect(header.read_bytes() == good, "restored")
+        self.w.start_daemon()
+        self.resolve()
 
     def test_on_a_new_host(self):
         """Nothing but the backup, the configuration and the tokens."""
