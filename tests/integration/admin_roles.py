@@ -43,6 +43,7 @@ NEEDED = {
     "TokenUnlock": ADMIN,
     "TokenSelfTest": ADMIN,
     "AccountCreate": ADMIN,
+    "AccountAdopt": ADMIN,
     "AccountSetIssuers": ADMIN,
     "AccountSetSchedule": ADMIN,
     "AccountSignRegistration": ADMIN,
