@@ -337,11 +337,14 @@ def alone(case):
 
 
 def run(cases_class, lab_name, side_by_side=False):
-    """Those named on the command line, or all."""
+    """Those named on the command line, or all but those named with a minus."""
+    without = [a[1:] for a in sys.argv[1:] if a.startswith("-")]
+    only = [a for a in sys.argv[1:] if not a.startswith("-")]
     with Lab(lab_name) as lab:
         made = cases_class(lab)
         names = [n for n in cases_class.__dict__ if n.startswith("test_") and
-                 (len(sys.argv) < 2 or any(a in n for a in sys.argv[1:]))]
+                 (not only or any(a in n for a in only)) and
+                 not any(a in n for a in without)]
         expect(names, "no such test")
         cases = [getattr(made, n) for n in names]
         beside = [c for c in cases if side_by_side and

@@ -119,6 +119,7 @@ static void test_sums_tell_what_expires(void **state)
     assert_sums(s, 50, 4, 0, 50); /* itself is still good */
     assert_sums(s, 51, 4, 1, 99);
     assert_sums(s, 100, 4, 2, 0);
+    store_close(s);
 }
 
 static void test_records_are_kept_in_order(void **state)
