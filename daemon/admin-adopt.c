@@ -157,7 +157,7 @@ ADMIN_METHOD(admin_on_account_adopt)
 {
     struct guardian *g = userdata;
     struct store_account row = { 0 };
-    struct store_rotation wishes = { .cache_s = 15 };
+    struct store_rotation wishes = { .cache_s = ROTATION_CACHE_S };
     struct adopt p = {
         .name = "", .token = "", .alg = "", .directory = "", .url = ""
     };

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/admin-rotation.h"
 #include "daemon/guardian.h"
@@ -18,9 +17,6 @@
  * same machine as after an answer that was lost. No key is destroyed on
  * suspicion: another daemon may be about to use it.
  */
-
-#define GRACE_S 86400
-#define CACHE_S 15
 
 struct resolve {
     struct guardian *guardian;
@@ -111,14 +107,8 @@ static int begin(struct resolve *s)
     struct store_rotation x = {
         .kind = ROTATION_KIND_RESOLVE,
         .state = ROTATION_UNRESOLVED,
-        .account = a->row.acme.name,
         .by = by,
-        .started_s = time(NULL),
         .old_token = a->row.token,
-        .old_label = a->row.key_label,
-        .old_thumbprint = a->row.acme.thumbprint,
-        .old_url = a->row.acme.account_url,
-        .old_generation = a->row.generation,
         .new_token = token_settings(s->token)->name,
         .new_label = s->key.label,
         .new_thumbprint = thumbprint,
@@ -131,12 +121,13 @@ static int begin(struct resolve *s)
         .reason = params_borrow("needs-resolve"),
         .text = a->unresolved,
         .keep_old = own->keep_old,
-        .grace_s = seconds_or(own->grace, GRACE_S),
-        .cache_s = seconds_or(own->cache, CACHE_S),
+        .grace_s = seconds_or(own->grace, ROTATION_GRACE_S),
+        .cache_s = seconds_or(own->cache, ROTATION_CACHE_S),
     };
     struct jwk jwk;
     int r;
 
+    rotation_from(a, &x);
     (void)snprintf(by, sizeof(by), "uid %u", varlink_call_peer(s->call)->uid);
     r = jwk_from_spki((struct bytes){ s->key.spki, s->key.spki_len }, &jwk);
     if (r == 0)
@@ -165,14 +156,8 @@ static int lose(struct resolve *s)
     struct store_rotation x = {
         .kind = ROTATION_KIND_RESOLVE,
         .state = ROTATION_ACCOUNT_LOST,
-        .account = a->row.acme.name,
         .by = by,
-        .started_s = time(NULL),
         .old_token = a->row.token,
-        .old_label = a->row.key_label,
-        .old_thumbprint = a->row.acme.thumbprint,
-        .old_url = a->row.acme.account_url,
-        .old_generation = a->row.generation,
         .old_lost = true,
         .new_token = a->row.token,
         .new_label = params_borrow("none"),
@@ -184,6 +169,7 @@ static int lose(struct resolve *s)
         .text = a->unresolved,
     };
 
+    rotation_from(a, &x);
     (void)snprintf(by, sizeof(by), "uid %u", varlink_call_peer(s->call)->uid);
     if (jwk_format(jwk, &old))
         return -ENOMEM;

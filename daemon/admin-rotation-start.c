@@ -14,10 +14,6 @@
  * any more is settled here; the new key is judged when it is there.
  */
 
-#define GRACE_S 86400
-#define ORDER_DRAIN_S 120
-#define SETTLE_S 5
-#define CACHE_S 15
 #define NOT_GIVEN INT64_MAX
 
 /* The call's parameters, which are valid until its answer. */
@@ -213,12 +209,12 @@ static bool read_times(struct start *s)
         (s->account->rotation && rotation_is_lost(&s->account->rotation->row));
 
     set_default(&x->grace_s, at_once ? none : own->grace,
-                at_once ? 0 : GRACE_S);
+                at_once ? 0 : ROTATION_GRACE_S);
     set_default(&x->order_drain_s, at_once ? none : own->order_drain,
-                at_once ? 0 : ORDER_DRAIN_S);
+                at_once ? 0 : ROTATION_ORDER_DRAIN_S);
     set_default(&x->settle_s, at_once ? none : own->settle,
-                at_once ? 0 : SETTLE_S);
-    set_default(&x->cache_s, own->cache, CACHE_S);
+                at_once ? 0 : ROTATION_SETTLE_S);
+    set_default(&x->cache_s, own->cache, ROTATION_CACHE_S);
     x->keep_old = x->keep_old || (own->keep_old && !at_once);
     return admin_check_time(s->call, ADMIN_GRACE, x->grace_s) &&
            admin_check_time(s->call, ADMIN_ORDER_DRAIN, x->order_drain_s) &&
@@ -299,6 +295,16 @@ bool admin_has_records(const struct guardian *g, const struct account *a)
     return store_record_each(g->store, &q, stop_at_first, NULL) != 0;
 }
 
+void rotation_from(const struct account *a, struct store_rotation *x)
+{
+    x->account = a->row.acme.name;
+    x->started_s = time(NULL);
+    x->old_label = a->row.key_label;
+    x->old_thumbprint = params_borrow(a->row.acme.thumbprint);
+    x->old_url = a->row.acme.account_url;
+    x->old_generation = a->row.generation;
+}
+
 int rotation_plan(struct guardian *g, struct account *a,
                   const struct store_rotation *wishes, const struct peer *by)
 {
@@ -325,15 +331,10 @@ int rotation_plan(struct guardian *g, struct account *a,
         r = jwk_format(&a->row.acme.jwk, &jwk);
     if (r)
         return r;
+    rotation_from(a, &x);
     x.state = ROTATION_PLANNED;
-    x.account = a->row.acme.name;
     x.by = who;
-    x.started_s = time(NULL);
-    x.old_label = a->row.key_label;
     x.old_jwk = params_borrow(buf_str(&jwk));
-    x.old_thumbprint = a->row.acme.thumbprint;
-    x.old_url = a->row.acme.account_url;
-    x.old_generation = a->row.generation;
     x.old_lost = a->rotation && rotation_is_lost(&a->rotation->row);
     x.new_generation = generation;
     x.key_bound = rotate_changes_records(a, x.kind) && admin_has_records(g, a);

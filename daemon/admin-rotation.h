@@ -50,6 +50,10 @@ void admin_reply_rotation(struct varlink_call *call, const struct account *a);
 struct account *admin_rotation(struct guardian *g, struct varlink_call *call,
                                const char *name) MUST_CHECK;
 
+/* rotation_from() - the account's side of a rotation that begins, borrowed from
+ * it. Not its token and its public key. */
+void rotation_from(const struct account *a, struct store_rotation *x);
+
 /*
  * rotation_plan() - a rotation begins, in planned
  * @wishes: kind, target and times; the rest follows from the account. new_label

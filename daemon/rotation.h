@@ -66,7 +66,12 @@ enum rotation_ask rotation_ask_parse(const char *name);
 #define ROTATION_HOLD_MS 60000       /* longest that a request is held */
 #define ROTATION_ORDERS_MS 30000     /* new orders, while open ones finish */
 #define ROTATION_SWITCH_MS 5000      /* the CA's time for its answers */
-#define ROTATION_CACHE_MAX_S 30      /* with the settling, below it */
+/* Where neither the command nor the account says how long. */
+#define ROTATION_GRACE_S 86400
+#define ROTATION_ORDER_DRAIN_S 120
+#define ROTATION_SETTLE_S 5
+#define ROTATION_CACHE_S 15
+#define ROTATION_CACHE_MAX_S 30 /* with the settling, below the hold */
 #define ROTATION_SETTLE_MAX_S 15
 #define ROTATION_GRACE_MAX_S (90 * 86400)
 #define ROTATION_ORDER_DRAIN_MAX_S (OPEN_ORDERS_KEEP_MS / 1000)
