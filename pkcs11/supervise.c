@@ -32,8 +32,8 @@
 #define RETRY_MAX_MS 30000
 #define LOOK_AGAIN_MS 100
 #define LOOKS_MAX 3
-#define CLOSE_GRACE_MS 1000 /* for workers to give their sessions back */
-#define NOT_YET (-1)        /* no exit code so far */
+#define CLOSE_GRACE_MS 10000 /* at most, to give sessions back */
+#define NOT_YET (-1)         /* no exit code so far */
 
 enum child_state {
     CHILD_NONE = 0,
@@ -439,9 +439,17 @@ static int poll_timeout(const struct supervisor *v)
     return retries(v) ? until(v->retry_at_ms) : -1;
 }
 
+static uint64_t close_grace_ms(const struct supervisor *v)
+{
+    return v->token->timeout_ms < CLOSE_GRACE_MS ? v->token->timeout_ms
+                                                 : CLOSE_GRACE_MS;
+}
+
 /*
  * A login in progress is not cut off: that would leave a try without an answer.
- * Then the workers see the end themselves, but those in a call that hangs.
+ * Then the workers see the end themselves, but those in a call that hangs. A
+ * TPM keeps what a process killed before C_Finalize had loaded, so a slow one
+ * gets the time that each call has.
  *
  * Return: an exit code, or NOT_YET.
  */
@@ -451,7 +459,7 @@ static int close_down(struct supervisor *v)
         return NOT_YET;
     if (v->close_at_ms == 0) {
         (void)shutdown(v->connection, SHUT_RDWR);
-        v->close_at_ms = now_ms() + CLOSE_GRACE_MS;
+        v->close_at_ms = now_ms() + close_grace_ms(v);
     }
     return v->n_children == 0 || starting(v) || until(v->close_at_ms) == 0
                ? 0

@@ -410,7 +410,7 @@ def the_peer_may_leave_during_a_hang(p):
         p.rules("C_Sign hang")
         h.send("SIGN", "k", "ES256", data=DATA)
         time.sleep(0.2)
-        equal(h.stop(3), 0, "exit code")
+        equal(h.stop(25), 0, "exit code")
 
 
 def the_token_gets_its_sessions_back(p):
@@ -420,12 +420,16 @@ def the_token_gets_its_sessions_back(p):
         equal(h.stop(3), 0, "exit code")
     equal(len(p.trace("C_Finalize")), 2, "C_Finalize calls")
     with ready_again(p) as h:
+        p.rules("C_Finalize ms=2000")
+        equal(h.stop(25), 0, "exit code when that is slow")
+    equal(len(p.trace("C_Finalize")), 3, "C_Finalize calls, a slow one too")
+    with ready_again(p, Timeout="1s") as h:
         p.rules("C_Finalize hang")
-        equal(h.stop(3), 0, "exit code when that hangs")
+        equal(h.stop(25), 0, "exit code when that hangs")
 
 
-def ready_again(p):
-    h = p.start(stderr=-3)
+def ready_again(p, **changes):
+    h = p.start(stderr=-3, **changes)
     equal(h.sign("k", "ES256", DATA).result, "OK", "sign")
     return h
 
