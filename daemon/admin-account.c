@@ -99,33 +99,23 @@ void admin_reply_account(struct varlink_call *call, const struct account *a)
                        json_pack("{s:o}", "account", admin_account_json(a)));
 }
 
+static int list_item(struct guardian *g, const struct account *a, json_t **ret)
+{
+    (void)g;
+    *ret = admin_account_json(a);
+    return *ret ? 0 : -ENOMEM;
+}
+
 ADMIN_METHOD(admin_on_account_list)
 {
-    CLEANUP_PAGE struct page p = { 0 };
     struct guardian *g = userdata;
-    const char *after = "";
-    int64_t limit = 0;
-    const struct param params[] = {
-        { "after", PARAM_STRING, true, { .string = &after } },
-        { "limit", PARAM_NUMBER, true, { .number = &limit } },
-    };
-    const char *last = "";
-    int r;
+    struct admin_paging q = { .after = "" };
+    const struct param params[] = { ADMIN_PAGING_PARAMS(&q) };
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))
         return;
     admin_note(g, call, &(struct admin_subject){ 0 });
-    r = page_begin(&p, "accounts", limit);
-    for (size_t i = 0; r == 0 && i < g->accounts.n; i++) {
-        const struct account *a = g->accounts.items[i];
-
-        if (strcmp(a->row.acme.name, after) <= 0)
-            continue;
-        r = page_item_json(&p, admin_account_json(a));
-        if (r == 0)
-            last = a->row.acme.name;
-    }
-    admin_reply_page(call, &p, r, last);
+    admin_reply_accounts(g, call, &q, "accounts", NULL, list_item);
 }
 
 static json_t *directory_json(const struct acme_directory *d)

@@ -168,6 +168,36 @@ int admin_borrow_list(const json_t *array, size_t max, char ***ret) MUST_CHECK;
 void admin_reply_page(struct varlink_call *call, struct page *p, int r,
                       const char *last);
 
+/* What a method that lists takes: keys behind this one, and how many. */
+struct admin_paging {
+    const char *after;
+    int64_t limit;
+};
+#define ADMIN_PAGING_PARAMS(q)                                                 \
+    { "after", PARAM_STRING, true, { .string = &(q)->after } },                \
+    {                                                                          \
+        "limit", PARAM_NUMBER, true,                                           \
+        {                                                                      \
+            .number = &(q)->limit                                              \
+        }                                                                      \
+    }
+
+/*
+ * admin_reply_accounts() - a page of accounts, by name
+ * @member: of the answer, where they stand
+ * @only: the name of the one that is wanted; or NULL
+ * @item: makes *ret of an account; NULL with 0 leaves it out
+ */
+typedef int (*admin_item_fn)(struct guardian *g, const struct account *a,
+                             json_t **ret);
+void admin_reply_accounts(struct guardian *g, struct varlink_call *call,
+                          const struct admin_paging *q, const char *member,
+                          const char *only, admin_item_fn item);
+
+/* admin_by() - "uid N": who asked, as the registry keeps it. */
+#define ADMIN_BY_MAX 24
+void admin_by(uid_t uid, char ret[static ADMIN_BY_MAX]);
+
 /* admin_put_time() - RFC 3339, as a JSON string. */
 int admin_put_time(struct buf *b, int64_t s) MUST_CHECK;
 

@@ -108,7 +108,7 @@ ADMIN_METHOD(admin_on_suspend)
 {
     struct guardian *g = userdata;
     struct scope s = { .scope = "" };
-    char detail[128], by[32];
+    char detail[128], by[ADMIN_BY_MAX];
     int r;
 
     if (!take_scope(g, call, parameters, &s))
@@ -116,7 +116,7 @@ ADMIN_METHOD(admin_on_suspend)
     format_scope(&s, detail, sizeof(detail));
     /* It only takes away: an audit log that is full must not prevent it. */
     admin_note(g, call, &(struct admin_subject){ .detail = detail });
-    (void)snprintf(by, sizeof(by), "uid %u", varlink_call_peer(call)->uid);
+    admin_by(varlink_call_peer(call)->uid, by);
     r = store_suspend(g->store, &(struct store_suspension){
                                     /* The registry only reads them. */
                                     .scope = params_borrow(s.scope),

@@ -151,32 +151,12 @@ static int account_json(struct guardian *g, const struct account *a,
 
 ADMIN_METHOD(admin_on_metrics_accounts)
 {
-    CLEANUP_PAGE struct page p = { 0 };
     struct guardian *g = userdata;
-    const char *after = "";
-    int64_t limit = 0;
-    const struct param params[] = {
-        { "after", PARAM_STRING, true, { .string = &after } },
-        { "limit", PARAM_NUMBER, true, { .number = &limit } },
-    };
-    const char *last = "";
-    int r;
+    struct admin_paging q = { .after = "" };
+    const struct param params[] = { ADMIN_PAGING_PARAMS(&q) };
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))
         return;
     admin_note(g, call, &(struct admin_subject){ 0 });
-    r = page_begin(&p, "accounts", limit);
-    for (size_t i = 0; r == 0 && i < g->accounts.n; i++) {
-        const struct account *a = g->accounts.items[i];
-        json_t *item = NULL;
-
-        if (strcmp(a->row.acme.name, after) <= 0)
-            continue;
-        r = account_json(g, a, &item);
-        if (r == 0)
-            r = page_item_json(&p, item);
-        if (r == 0)
-            last = a->row.acme.name;
-    }
-    admin_reply_page(call, &p, r, last);
+    admin_reply_accounts(g, call, &q, "accounts", NULL, account_json);
 }

@@ -53,14 +53,14 @@ ADMIN_METHOD(admin_on_name_deny)
 {
     struct guardian *g = userdata;
     const char *name = "";
-    char by[32];
+    char by[ADMIN_BY_MAX];
     int r;
 
     if (!take_domain(call, parameters, &name))
         return;
     /* It only takes away: an audit log that is full must not prevent it. */
     admin_note(g, call, &(struct admin_subject){ .detail = name });
-    (void)snprintf(by, sizeof(by), "uid %u", varlink_call_peer(call)->uid);
+    admin_by(varlink_call_peer(call)->uid, by);
     r = store_deny(g->store,
                    &(struct store_denied){ .name = params_borrow(name),
                                            .since_s = time(NULL),

@@ -128,7 +128,7 @@ static int begin(struct resolve *s)
     int r;
 
     rotation_from(a, &x);
-    (void)snprintf(by, sizeof(by), "uid %u", varlink_call_peer(s->call)->uid);
+    admin_by(varlink_call_peer(s->call)->uid, by);
     r = jwk_from_spki((struct bytes){ s->key.spki, s->key.spki_len }, &jwk);
     if (r == 0)
         r = jwk_thumbprint_text(&jwk, thumbprint);
@@ -152,7 +152,7 @@ static int lose(struct resolve *s)
     CLEANUP_BUF struct buf old = { 0 };
     struct account *a = s->account;
     const struct jwk *jwk = &a->row.acme.jwk;
-    char by[24];
+    char by[ADMIN_BY_MAX];
     struct store_rotation x = {
         .kind = ROTATION_KIND_RESOLVE,
         .state = ROTATION_ACCOUNT_LOST,
@@ -170,7 +170,7 @@ static int lose(struct resolve *s)
     };
 
     rotation_from(a, &x);
-    (void)snprintf(by, sizeof(by), "uid %u", varlink_call_peer(s->call)->uid);
+    admin_by(varlink_call_peer(s->call)->uid, by);
     if (jwk_format(jwk, &old))
         return -ENOMEM;
     x.old_jwk = params_borrow(buf_str(&old));

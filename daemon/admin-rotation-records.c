@@ -231,7 +231,7 @@ ADMIN_METHOD(admin_on_rotation_accept)
         { "zone", PARAM_STRING, false, { .string = &zone } },
     };
     struct account *a;
-    char by[24];
+    char by[ADMIN_BY_MAX];
     int r;
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))
@@ -248,7 +248,7 @@ ADMIN_METHOD(admin_on_rotation_accept)
             g, call,
             &(struct admin_subject){ .account = account, .detail = zone }))
         return;
-    (void)snprintf(by, sizeof(by), "uid %u", varlink_call_peer(call)->uid);
+    admin_by(varlink_call_peer(call)->uid, by);
     r = store_rotation_zone_accept(
         g->store,
         &(struct store_rotation_zone){ .account = params_borrow(account),

@@ -317,10 +317,10 @@ int rotation_plan(struct guardian *g, struct account *a,
         (a->row.other_generation > a->row.generation ? a->row.other_generation
                                                      : a->row.generation) +
         1;
-    char who[24];
+    char who[ADMIN_BY_MAX];
     int r = 0;
 
-    (void)snprintf(who, sizeof(who), "uid %u", by->uid);
+    admin_by(by->uid, who);
     if (!x.new_label && token) {
         r = label_format(token_settings(token)->key_prefix,
                          store_instance(g->store), a->row.acme.name, generation,

@@ -37,38 +37,32 @@ void admin_rotation_error(struct varlink_call *call, int r)
 
 /* ---- status ---- */
 
+static int status_item(struct guardian *g, const struct account *a,
+                       json_t **ret)
+{
+    (void)g;
+    if (!a->rotation)
+        return 0;
+    *ret = admin_rotation_json(a);
+    return *ret ? 0 : -ENOMEM;
+}
+
 ADMIN_METHOD(admin_on_rotation_status)
 {
-    CLEANUP_PAGE struct page p = { 0 };
     struct guardian *g = userdata;
     const char *name = NULL;
-    const char *after = "";
-    int64_t limit = 0;
+    struct admin_paging q = { .after = "" };
     const struct param params[] = {
         { "account", PARAM_STRING, true, { .string = &name } },
-        { "after", PARAM_STRING, true, { .string = &after } },
-        { "limit", PARAM_NUMBER, true, { .number = &limit } },
+        ADMIN_PAGING_PARAMS(&q),
     };
-    const char *last = "";
-    int r;
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))
         return;
     if (name && !admin_account(g, call, name))
         return;
     admin_note(g, call, &(struct admin_subject){ .account = name });
-    r = page_begin(&p, "rotations", limit);
-    for (size_t i = 0; r == 0 && i < g->accounts.n; i++) {
-        const struct account *a = g->accounts.items[i];
-
-        if (!a->rotation || (name && strcmp(a->row.acme.name, name) != 0) ||
-            strcmp(a->row.acme.name, after) <= 0)
-            continue;
-        r = page_item_json(&p, admin_rotation_json(a));
-        if (r == 0)
-            last = a->row.acme.name;
-    }
-    admin_reply_page(call, &p, r, last);
+    admin_reply_accounts(g, call, &q, "rotations", name, status_item);
 }
 
 /* ---- step ---- */

@@ -199,6 +199,44 @@ void admin_reply_page(struct varlink_call *call, struct page *p, int r,
         varlink_reply(call, buf_bytes(&p->b));
 }
 
+static int put_account(struct page *p, struct guardian *g,
+                       const struct account *a, admin_item_fn item,
+                       const char **last)
+{
+    json_t *json = NULL;
+    int r = item(g, a, &json);
+
+    if (r || !json)
+        return r;
+    r = page_item_json(p, json);
+    if (r == 0)
+        *last = a->row.acme.name;
+    return r;
+}
+
+void admin_reply_accounts(struct guardian *g, struct varlink_call *call,
+                          const struct admin_paging *q, const char *member,
+                          const char *only, admin_item_fn item)
+{
+    CLEANUP_PAGE struct page p = { 0 };
+    const char *last = "";
+    int r = page_begin(&p, member, q->limit);
+
+    for (size_t i = 0; r == 0 && i < g->accounts.n; i++) {
+        const struct account *a = g->accounts.items[i];
+        const char *name = a->row.acme.name;
+
+        if (strcmp(name, q->after) > 0 && (!only || strcmp(name, only) == 0))
+            r = put_account(&p, g, a, item, &last);
+    }
+    admin_reply_page(call, &p, r, last);
+}
+
+void admin_by(uid_t uid, char ret[static ADMIN_BY_MAX])
+{
+    (void)snprintf(ret, ADMIN_BY_MAX, "uid %u", uid);
+}
+
 /* Each call is a line of the audit log, which must not be called away
  * (daemon/grant-limit.h). An administrator is not kept from repairing. */
 static bool admin_within_limit(struct guardian *g, struct varlink_call *call,
