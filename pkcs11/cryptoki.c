@@ -88,7 +88,6 @@ CK_RV cryptoki_slots(const struct backend *b,
     return b->f->C_GetSlotList(CK_TRUE, ret, ret_n);
 }
 
-/* Slot ids change with every start; label and serial do not. */
 /* Only of a token that says how much it has in all: some leave both zero. */
 void cryptoki_see_room(struct backend *b, const CK_TOKEN_INFO *info)
 {
@@ -130,6 +129,7 @@ enum token_result cryptoki_match(struct backend *b, P11KitUri *uri,
     return TOKEN_S_OK;
 }
 
+/* Slot ids change with every start; label and serial do not. */
 static enum token_result find_token(struct backend *b, P11KitUri *uri,
                                     struct backend_error *reterr)
 {
