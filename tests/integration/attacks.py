@@ -19,7 +19,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(__file__))
-import daemon as D  # noqa: E402
+import daemon_lab as D  # noqa: E402
 from admin_roles import NEEDED  # noqa: E402
 import lab as L  # noqa: E402
 

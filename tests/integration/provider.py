@@ -17,7 +17,7 @@ import time
 sys.path.insert(0, os.path.dirname(__file__))
 import lab as L  # noqa: E402
 import stub_file  # noqa: E402
-from daemon import CLIENT  # noqa: E402
+from daemon_lab import CLIENT  # noqa: E402
 from provider_lab import NO_DIGESTS, with_provider  # noqa: E402
 
 

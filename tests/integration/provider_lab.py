@@ -10,7 +10,7 @@ import sys
 
 import lab as L
 import stub_file
-from daemon import CA, CLIENT, ENDPOINTS, Guardian, jws
+from daemon_lab import CA, CLIENT, ENDPOINTS, Guardian, jws
 
 sys.path.insert(0, str(L.ROOT / "tests/system"))
 import later_debian  # noqa: E402 pylint: disable=C0413

@@ -13,7 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(__file__))
-import daemon as D  # noqa: E402
+import daemon_lab as D  # noqa: E402
 import lab as L  # noqa: E402
 
 DAY = 24 * 3600
