@@ -10,18 +10,9 @@
 
 #include <cmocka.h>
 
-#include "tmp-dir.h"
+#include "store-fixture.h"
 
 /* Records, and names that are denied. */
-
-static struct store *open_store(struct tmp_dir *d)
-{
-    struct store *s = NULL;
-    struct errmsg e = { 0 };
-
-    assert_int_equal(store_open(d->path, &s, &e), 0);
-    return s;
-}
 
 static void add_account(struct store *s, char *name)
 {
@@ -277,9 +268,6 @@ static void test_denied_names_survive_until_allowed(void **state)
     store_denied_free(got, n);
     store_close(s);
 }
-
-#define IN_DIR(fn)                                                             \
-    cmocka_unit_test_setup_teardown(fn, tmp_dir_new, tmp_dir_free)
 
 int main(void)
 {

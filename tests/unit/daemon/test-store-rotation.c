@@ -11,16 +11,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "tmp-dir.h"
-
-static struct store *open_store(struct tmp_dir *d)
-{
-    struct store *s = NULL;
-    struct errmsg e = { 0 };
-
-    assert_int_equal(store_open(d->path, &s, &e), 0);
-    return s;
-}
+#include "store-fixture.h"
 
 static struct store_account account(void)
 {
