@@ -37,9 +37,19 @@ static int prove(struct ctl_conversation *v)
     return r;
 }
 
+/* All that is left of it is the end of the old key, of which no CA is asked;
+ * and no key is destroyed before one was. */
+static bool is_cleaned(const json_t *rotation)
+{
+    const char *state = ctl_string(rotation, "state");
+
+    return state && strcmp(state, "cleaned") == 0;
+}
+
 int ctl_rotate_resolve(struct ctl_conversation *v, bool *ret_rotation)
 {
     CLEANUP_CTL_JSON json_t *answer = NULL;
+    const json_t *rotation;
     int r;
 
     *ret_rotation = false;
@@ -49,8 +59,9 @@ int ctl_rotate_resolve(struct ctl_conversation *v, bool *ret_rotation)
                                CTL_CALL_KEYGEN_MS, &answer);
     if (r)
         return r;
-    *ret_rotation = json_is_object(json_object_get(answer, "rotation"));
-    return *ret_rotation ? CTL_EXIT_DONE : prove(v);
+    rotation = json_object_get(answer, "rotation");
+    *ret_rotation = json_is_object(rotation);
+    return *ret_rotation && !is_cleaned(rotation) ? CTL_EXIT_DONE : prove(v);
 }
 
 int ctl_rotate_settle(struct ctl_conversation *v)

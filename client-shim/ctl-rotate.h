@@ -54,8 +54,9 @@ int ctl_rotate_find_key(struct ctl_conversation *v,
 
 /* An account that needs to be resolved (ctl-rotate-resolve.c). */
 bool ctl_rotate_is_unresolved(const struct ctl_conversation *v);
-/* ctl_rotate_resolve() - *ret_rotation: there is one to go on with; else the CA
- * has said that the key is the account's. */
+/* ctl_rotate_resolve() - *ret_rotation: there is one to go on with; else, and
+ * where only its old key is left, the CA has said that the key is the
+ * account's. */
 int ctl_rotate_resolve(struct ctl_conversation *v,
                        bool *ret_rotation) MUST_CHECK;
 /* ctl_rotate_settle() - after a rotation: if only the CA has to be asked. */

@@ -4,9 +4,11 @@
 from whatever moment it is, nothing is signed with a retired key, and rotate
 resume ends with the key that the CA has."""
 
+import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 import sys
 
 from lab import DAEMON_UID, Varlink, descendants, expect, wait_for
@@ -187,6 +189,24 @@ class Cases(RotationCases):
         self.w.must("RotationAbort", account="main")
         self.w.resume(code=1)
         self.place("switching", told=told)
+
+    def test_a_copy_from_a_grace_that_is_over(self):
+        """The old key is destroyed by nobody before the CA was asked."""
+        for resume in (("resume", "main"), ("start", "--due")):
+            self.w.ctl("rotate", "start", "main", "--grace", "3600",
+                       *self.w.ca)
+            new = self.w.account("main")["thumbprint"]
+            self.copy()
+            with contextlib.closing(sqlite3.connect(
+                    self.lab.dir / "copy/registry.db")) as db:
+                db.execute("update rotation set grace_s = 0")
+                db.commit()
+            self.put_back()
+            expect(self.w.state() == "cleaned", self.w.state())
+            self.is_closed("")
+            self.w.ctl("rotate", *resume, *self.w.ca,
+                       says=["its key is still the account's", "done"])
+            self.ends_with(new)
 
     def test_a_copy_that_is_two_rotations_old(self):
         for state in (None, "key-generated"):
