@@ -6,6 +6,8 @@
 
 #include <sodium.h>
 
+#define FORGET_MS 1000
+
 void open_orders_deinit(struct open_orders *o)
 {
     free(o->items);
@@ -53,10 +55,14 @@ static struct open_order *oldest(const struct open_orders *o,
     return found;
 }
 
+/* Now and then: with many open, that would be most of what an order costs. */
 static void forget_old(struct open_orders *o, uint64_t now_ms)
 {
     size_t kept = 0;
 
+    if (now_ms < o->forgot_ms + FORGET_MS)
+        return;
+    o->forgot_ms = now_ms;
     for (size_t i = 0; i < o->n; i++) {
         if (o->items[i].ms + OPEN_ORDERS_KEEP_MS > now_ms)
             o->items[kept++] = o->items[i];

@@ -10,7 +10,7 @@
  * signature of newOrder until that of a finalize for the same names. A key
  * authorization of an open order fails when the account's key changes. What
  * happens to an order otherwise cannot be seen here, so each is forgotten after
- * OPEN_ORDERS_KEEP_MS. Times are monotonic milliseconds.
+ * OPEN_ORDERS_KEEP_MS, or a second later. Times are monotonic milliseconds.
  */
 
 #define OPEN_ORDERS_MAX 4096
@@ -24,7 +24,8 @@ struct open_order {
 struct open_orders {
     struct open_order *items;
     size_t n;
-    uint64_t lost_ms; /* one that could not be kept was begun then */
+    uint64_t lost_ms;   /* one that could not be kept was begun then */
+    uint64_t forgot_ms; /* old ones were looked for then */
 };
 
 void open_orders_deinit(struct open_orders *o);

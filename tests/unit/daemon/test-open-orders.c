@@ -110,6 +110,21 @@ static void test_what_cannot_be_kept_is_not_forgotten(void **state)
     assert_int_equal(o.n, 1);
 }
 
+/* To look for old ones costs more than the rest: not for each order. */
+static void test_old_ones_go_within_a_second(void **state)
+{
+    const uint64_t end = 1000 + OPEN_ORDERS_KEEP_MS;
+
+    (void)state;
+    begin("a.example", NULL, 1000);
+    begin("b.example", NULL, end - 1);
+    begin("c.example", NULL, end);
+    assert_int_equal(o.n, 3);
+    assert_int_equal(open_orders_count(&o, OPEN_ORDERS_KEEP_MS, end), 2);
+    begin("d.example", NULL, end + 999);
+    assert_int_equal(o.n, 3);
+}
+
 #define ORDERS_TEST(name) cmocka_unit_test_teardown(name, teardown)
 
 int main(void)
@@ -120,6 +135,7 @@ int main(void)
         ORDERS_TEST(test_each_ends_by_itself),
         ORDERS_TEST(test_one_that_is_left_open_is_not_waited_for),
         ORDERS_TEST(test_what_cannot_be_kept_is_not_forgotten),
+        ORDERS_TEST(test_old_ones_go_within_a_second),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
