@@ -18,21 +18,25 @@ ENDPOINTS = ("newNonce", "newAccount", "newOrder", "revokeCert", "keyChange")
 
 
 class FakeAcme(HttpsPeer):
+    DIRECTORY = "/directory"
+    PATHS = {e: f"/{e}" for e in ENDPOINTS}
+
     def __init__(self, lab, host="evil.localhost", address="127.0.0.1",
-                 issuers=("ca.lab.example",)):
+                 issuers=("ca.lab.example",), port=0):
         self.meta = {"caaIdentities": list(issuers)}
         self.challenge_issuers = list(issuers)
         self.challenge_accounturi = None   # None: the account's own URL
         self.lock = threading.Lock()
         self.nonces, self.accounts, self.orders = set(), {}, []
         self.signed = []                   # (protected header, payload) of each
-        super().__init__(lab, host, address)
-        self.directory_url = self.url("/directory")
+        self.kinds = {path[1:]: e for e, path in self.PATHS.items()}
+        super().__init__(lab, host, address, port)
+        self.directory_url = self.url(self.DIRECTORY)
 
     # What may be overridden: each is a JSON value or an Answer.
 
     def directory(self):
-        return {**{e: self.url(f"/{e}") for e in ENDPOINTS},
+        return {**{e: self.url(path) for e, path in self.PATHS.items()},
                 "meta": self.meta}
 
     def account_url(self, number):
@@ -41,15 +45,18 @@ class FakeAcme(HttpsPeer):
     def account(self, jwk):
         return {"status": "valid", "key": jwk}
 
+    def distrusts(self, _jws, _header):
+        """An error, or None: everybody's word."""
+
     # Requests.
 
     def answer(self, request):
         path = request.path.split("?")[0]
         if request.method == "POST":
             return self.with_nonce(self._post(path, request))
-        if path == "/directory":
+        if path == self.DIRECTORY:
             return _answer(self.directory())
-        if path == "/newNonce":
+        if path == self.PATHS["newNonce"]:
             return self.with_nonce(Answer(
                 200 if request.method == "HEAD" else 204))
         return Answer.problem(404, "malformed", "no such resource")
@@ -77,8 +84,11 @@ class FakeAcme(HttpsPeer):
             return Answer.problem(400, "badNonce", "an unknown nonce")
         if header.get("url") != self.url(path):
             return Answer.problem(400, "malformed", "url is another")
+        wrong = self.distrusts(jws, header)
+        if wrong:
+            return wrong
         kind, _, number = path[1:].partition("/")
-        handler = getattr(self, f"_on_{kind}", None)
+        handler = getattr(self, f"_on_{self.kinds.get(kind, kind)}", None)
         if not handler:
             return Answer.problem(404, "malformed", "no such resource")
         return _answer(handler(header, payload, number))

@@ -107,13 +107,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 class HttpsPeer:
-    def __init__(self, lab, host="localhost", address="127.0.0.1"):
+    def __init__(self, lab, host="localhost", address="127.0.0.1", port=0):
         """@host is the name in its URLs; @address "::1" for IPv6 alone."""
         tls = lab.tls()
         self.requests = []
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         kind = type("Server", (_Server,), {"address_family": family})
-        self.server = kind((address, 0), _Handler)
+        self.server = kind((address, port), _Handler)
         self.server.peer = self
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(tls / "server.pem", tls / "server.key")
