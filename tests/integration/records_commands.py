@@ -11,7 +11,7 @@ import time
 from acme_client import Client, key_bound
 from bind_lab import Bind
 from draft02_adapter import Draft02Adapter
-from guardianctl import STRANGER_UID, World
+from guardianctl_lab import STRANGER_UID, World
 from lab import (GUARDIANCTL, OTHER_UID, Lab, Varlink, b64url, expect,
                  run_cases)
 from pebble_lab import ISSUER, Pebble
