@@ -6,18 +6,21 @@ Records are put into DNS by nsupdate, as another program on another host would.
 """
 
 import base64
+import functools
 import json
 import re
+import sys
 import time
 
 from acme_relay import Relay
 from bind_lab import Bind
 from https_peer import Answer
-from lab import (CLIENT_UID, DAEMON_UID, GUARDIANCTL, GUARDIAND, SOFTHSM,
-                 expect, unix_open, wait_for)
+from lab import (CLIENT_UID, DAEMON_UID, GUARDIANCTL, GUARDIAND, SOFTHSM, Lab,
+                 expect, run_cases, unix_open, wait_for)
 from pebble_lab import ISSUER, Pebble
 
 ZONE = "lab.example"
+NAME = f"www.{ZONE}"
 
 
 class SwitchedRelay(Relay):
@@ -220,3 +223,35 @@ def payload(request):
     text = request.json()["payload"]
     return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
                       ) if text else None
+
+
+class IssueCases:
+    """One account at one Pebble, and what its tests share."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.w = IssueLab(lab)
+        self.w.persist(NAME)
+
+    def fresh(self, name):
+        """One case, with a relay that changes nothing yet."""
+        @functools.wraps(getattr(self, name))
+        def case():
+            self.w.relay.change = None
+            getattr(self, name)()
+        return case
+
+    def files(self, stem):
+        return [((self.w.out / f"{stem}.{x}").stat().st_ino,
+                 (self.w.out / f"{stem}.{x}").read_bytes())
+                for x in ("key", "pem")]
+
+
+def run(cases_class):
+    """Those named on the command line, or all."""
+    with Lab("acme-guardian-issue") as lab:
+        cases = cases_class(lab)
+        only = sys.argv[1:]
+        return run_cases([cases.fresh(n) for n in cases_class.__dict__
+                          if n.startswith("test_") and
+                          (not only or any(o in n for o in only))])
