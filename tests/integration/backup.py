@@ -16,16 +16,16 @@ import tarfile
 import threading
 
 from lab import DAEMON_UID, expect
+from rotation_kinds_lab import KindCases
 from rotation_lab import RotationCases, run
 from rotation_lost import runbook
-from rotation_move import Cases as MoveCases
 
 PASSPHRASE = "correct horse battery"
 
 
 class Cases(RotationCases):
     def __init__(self, lab):
-        token = MoveCases.soft(lab)
+        token = KindCases.soft(lab)
         self.key_file, self.store = lab.dir / "soft.key", lab.dir / "soft"
         super().__init__(lab, *token)
         self.state_dir = lab.dir / "state"

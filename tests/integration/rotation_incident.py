@@ -4,28 +4,24 @@
 done, an account that is ended meanwhile, and a timer's user who lies; against a
 real Pebble."""
 
-import itertools
 import json
 import shutil
 import sys
 import time
 
-import rotation_move
 from acme_client import Client, Key
 from https_peer import Answer
 from lab import b64url, expect, wait_for
-from rotation_lab import (ADMIN, KEY_CHANGE, NAME, OPS_UID, RotationCases, Signing, alone,
+from rotation_kinds_lab import KindCases
+from rotation_lab import (ADMIN, KEY_CHANGE, NAME, OPS_UID, Signing, alone,
                           run)
 
 AT_ONCE = {"settle": 0, "cacheTime": 0, "orderDrain": 0, "grace": 0}
 
 
-class Cases(rotation_move.Cases):
+class Cases(KindCases):
     def __init__(self, lab):
-        RotationCases.__init__(self, lab, f"[Roles]\nOpsUser={OPS_UID}",
-                               *self.hsm(lab))
-        self.ca_file = lab.tls() / "ca.pem"
-        self.numbers = itertools.count(1)
+        super().__init__(lab, f"[Roles]\nOpsUser={OPS_UID}", *self.hsm(lab))
 
     # What a timer may not say.
 

@@ -12,9 +12,9 @@ import sqlite3
 import sys
 
 from lab import DAEMON_UID, Varlink, descendants, expect, wait_for
+from rotation_kinds_lab import KindCases
 from rotation_lab import ADMIN, SIGNER, RotationCases, run
 from rotation_lost import runbook
-from rotation_move import Cases as MoveCases
 from token_wire import own
 
 AT_ONCE = {"settle": 0, "cacheTime": 0, "orderDrain": 0, "grace": 0}
@@ -22,7 +22,7 @@ AT_ONCE = {"settle": 0, "cacheTime": 0, "orderDrain": 0, "grace": 0}
 
 class Cases(RotationCases):
     def __init__(self, lab):
-        super().__init__(lab, *MoveCases.hsm(lab))
+        super().__init__(lab, *KindCases.hsm(lab))
         self.state_dir = lab.dir / "state"
         self.db = self.state_dir / "registry.db"
         self.w.must("AccountSetSchedule", name="main", **AT_ONCE)
