@@ -11,7 +11,7 @@ import threading
 import time
 
 from acme_client import csr, unb64
-from daemon import verify
+from daemon_lab import verify
 from https_peer import Answer
 from lab import Varlink, b64url, expect, thumbprint, wait_for
 from rotation_lab import (KEY_CHANGE, NAME, QUICK, SIGNER, Cut, Issuing,
