@@ -27,7 +27,7 @@ void varlink_conn_close(struct varlink_conn *c)
 
     if (!s)
         return;
-    varlink_server_unqueue(c);
+    varlink_turns_unqueue(c);
     drop_output(c);
     varlink_frames_deinit(&c->in);
     c->source = sd_event_source_disable_unref(c->source);
@@ -86,7 +86,7 @@ void varlink_conn_settle(struct varlink_conn *c)
             return;
         }
         if (whole && c->queued == VARLINK_QUEUED_NOT)
-            varlink_server_queue_ready(c->server, c);
+            varlink_turns_queue(c);
     }
 
     /*
@@ -94,7 +94,9 @@ void varlink_conn_settle(struct varlink_conn *c)
      * often nothing does, and two epoll_ctl() are saved.
      */
     if (!c->finishing && !c->at_eof && c->queued != VARLINK_QUEUED_PARKED)
-        events |= whole ? c->events & EPOLLIN : EPOLLIN;
+        events |= whole || c->queued == VARLINK_QUEUED_READY
+                      ? c->events & EPOLLIN
+                      : EPOLLIN;
     wait_for(c, events);
 }
 
@@ -106,7 +108,7 @@ static bool uid_is_full(const struct varlink_conn *c)
 /* Who was called up, but found the place taken again, stays first. */
 static void park(struct varlink_conn *c)
 {
-    varlink_server_unqueue(c);
+    varlink_turns_unqueue(c);
     if (c->called_up)
         TAILQ_INSERT_HEAD(&c->uid->parked, c, queue);
     else
@@ -195,11 +197,29 @@ void varlink_conn_read(struct varlink_conn *c)
     varlink_conn_settle(c);
 }
 
+/* Until its turn, what it has sent is no reason to wake up. */
+static void hold_back(struct varlink_conn *c, bool hangup)
+{
+    if (c->queued == VARLINK_QUEUED_NOT)
+        varlink_turns_queue(c);
+    if (!hangup)
+        wait_for(c, c->events & ~(uint32_t)EPOLLIN);
+    else if (sd_event_source_set_enabled(c->source, SD_EVENT_OFF) >= 0)
+        c->asleep = true;
+}
+
+static void wake(struct varlink_conn *c)
+{
+    if (c->asleep && sd_event_source_set_enabled(c->source, SD_EVENT_ON) >= 0)
+        c->asleep = false;
+}
+
 void varlink_conn_run(struct varlink_conn *c)
 {
     CLEANUP_VARLINK_CONN struct varlink_conn *ref = varlink_conn_ref(c);
 
     (void)ref;
+    wake(c);
     if (!c->call && uid_is_full(c)) {
         park(c);
         return;
@@ -295,8 +315,17 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents,
     }
     if (revents & EPOLLOUT)
         flush(c);
-    if (c->server && (hangup || (revents & EPOLLIN)))
+    if (!c->server || !(hangup || (revents & EPOLLIN)))
+        return 0;
+    if (c->queued == VARLINK_QUEUED_READY ||
+        (!c->call && !has_output(c) && varlink_turns_must_wait(c))) {
+        hold_back(c, hangup);
+        return 0;
+    }
+    if (c->call)
         varlink_conn_read(c);
+    else
+        varlink_turns_serve(c, varlink_conn_read);
     return 0;
 }
 

@@ -24,7 +24,7 @@
 
 enum varlink_queued {
     VARLINK_QUEUED_NOT = 0,
-    VARLINK_QUEUED_READY,  /* its turn comes in the event loop */
+    VARLINK_QUEUED_READY,  /* its turn comes (varlink-turn.c) */
     VARLINK_QUEUED_PARKED, /* its uid has too many calls; not read */
 };
 
@@ -45,6 +45,7 @@ struct varlink_conn {
     bool at_eof;    /* the peer sends no more, but may still read */
     bool broken;    /* shut down; the event loop will close it */
     bool called_up; /* ready after it was parked */
+    bool asleep;    /* the source is off until its turn: a hang-up stays one */
     enum varlink_queued queued;
     void *data;
     void (*data_free)(void *);
@@ -72,7 +73,11 @@ struct varlink_uid {
     unsigned n_calls; /* in flight, also of peers that are gone */
     struct varlink_server *server;
     struct varlink_conns parked;
+    struct varlink_conns ready; /* not empty: the uid waits for its turn */
+    uint64_t used_until_us;     /* for so long its part of the time is used */
+    uint64_t rest_until_us;     /* it has used more: no turn before */
     TAILQ_ENTRY(varlink_uid) all;
+    TAILQ_ENTRY(varlink_uid) turn;
 };
 TAILQ_HEAD(varlink_uids, varlink_uid);
 
@@ -85,9 +90,21 @@ struct varlink_socket {
     struct varlink_listener listener;
     char *instance;
     uint64_t empty_since_us; /* CLOCK_BOOTTIME: nobody waited to be accepted */
+    bool waiting;            /* somebody does: the source is off */
     TAILQ_ENTRY(varlink_socket) all;
 };
 TAILQ_HEAD(varlink_sockets, varlink_socket);
+
+/* Whose turn it is (varlink-turn.c). */
+struct varlink_turns {
+    struct varlink_uids waiting; /* the next one first */
+    sd_event_source *source;     /* on while somebody waits */
+    sd_event_source *rest;       /* on while all who wait have to rest */
+    unsigned n_sockets;          /* with connections to accept */
+    uid_t last;                  /* who was served last */
+    unsigned last_share;
+    uint64_t shared_until_us; /* several are served */
+};
 
 struct varlink_server {
     sd_event *event;
@@ -97,9 +114,8 @@ struct varlink_server {
     size_t n_interfaces;
     struct varlink_sockets sockets;
     struct varlink_conns conns;
-    struct varlink_conns ready;
     struct varlink_uids uids;
-    sd_event_source *turn;  /* on while `ready` has entries */
+    struct varlink_turns turns;
     sd_event_source *pause; /* on while accepting is paused */
     size_t n_conns;
     size_t n_calls;
@@ -123,11 +139,24 @@ struct varlink_uid *varlink_uid_unref(struct varlink_uid *u);
 /* Below its limit of calls, whoever waited longest gets its turn. */
 void varlink_uid_unpark(struct varlink_uid *u);
 
+/* varlink-turn.c */
+int varlink_turns_init(struct varlink_server *s) MUST_CHECK;
+void varlink_turns_deinit(struct varlink_server *s);
+/* There is something to do in on_turn(). */
+void varlink_turns_wake(struct varlink_server *s);
+void varlink_turns_queue(struct varlink_conn *c);
+void varlink_turns_unqueue(struct varlink_conn *c);
+/* Has somebody else the better right to be served now? */
+bool varlink_turns_must_wait(const struct varlink_conn *c);
+/* It is served now, by @fn. */
+void varlink_turns_serve(struct varlink_conn *c,
+                         void (*fn)(struct varlink_conn *c));
+
 /* varlink-server.c */
-void varlink_server_queue_ready(struct varlink_server *s,
-                                struct varlink_conn *c);
-void varlink_server_unqueue(struct varlink_conn *c);
 void varlink_server_check_idle(struct varlink_server *s);
+void varlink_server_tell_idle(struct varlink_server *s);
+/* Accepts one of those who wait, if any. */
+void varlink_server_accept(struct varlink_server *s);
 
 /* varlink-conn.c; takes fd and peer on success. */
 int varlink_conn_new(struct varlink_socket *l, int fd, struct peer *peer,

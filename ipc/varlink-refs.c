@@ -58,6 +58,7 @@ int varlink_uid_get(struct varlink_server *s, uid_t uid, unsigned share,
         .uid = uid, .share = share, .n_refs = 1, .server = s
     };
     TAILQ_INIT(&u->parked);
+    TAILQ_INIT(&u->ready);
     TAILQ_INSERT_TAIL(&s->uids, u, all);
     *ret = u;
     return 0;
@@ -85,7 +86,7 @@ void varlink_uid_unpark(struct varlink_uid *u)
 
     if (!c || !u->server || u->n_calls >= u->server->limits.requests_per_uid)
         return;
-    varlink_server_unqueue(c);
+    varlink_turns_unqueue(c);
     c->called_up = true;
-    varlink_server_queue_ready(u->server, c);
+    varlink_turns_queue(c);
 }

@@ -9,40 +9,23 @@
 #include <time.h>
 
 /*
- * Listening sockets, and whose turn it is.
+ * Listening sockets.
  *
- * The event loop is entered through three kinds of sources: a socket per
- * listener and connection; `turn`, on while requests wait in buffers, which
- * lets one in per loop; and `pause`, on while descriptors have run out.
+ * The event loop is entered through a socket per listener and connection;
+ * through turns, on while somebody waits (varlink-turn.c); and `pause`, on
+ * while descriptors have run out.
  */
 
-#define ACCEPTS_PER_TURN 16
 #define PAUSE_US (100 * 1000)
 
 static void socket_close(struct varlink_socket *l)
 {
     TAILQ_REMOVE(&l->server->sockets, l, all);
+    l->server->turns.n_sockets -= l->waiting;
     l->source = sd_event_source_disable_unref(l->source);
     close(TAKE_FD(l->fd));
     l->server = NULL;
     varlink_socket_unref(l);
-}
-
-void varlink_server_queue_ready(struct varlink_server *s,
-                                struct varlink_conn *c)
-{
-    TAILQ_INSERT_TAIL(&s->ready, c, queue);
-    c->queued = VARLINK_QUEUED_READY;
-    (void)sd_event_source_set_enabled(s->turn, SD_EVENT_ON);
-}
-
-void varlink_server_unqueue(struct varlink_conn *c)
-{
-    if (c->queued == VARLINK_QUEUED_READY)
-        TAILQ_REMOVE(&c->server->ready, c, queue);
-    else if (c->queued == VARLINK_QUEUED_PARKED)
-        TAILQ_REMOVE(&c->uid->parked, c, queue);
-    c->queued = VARLINK_QUEUED_NOT;
 }
 
 size_t varlink_server_pending(const struct varlink_server *s)
@@ -59,7 +42,13 @@ size_t varlink_server_connections(const struct varlink_server *s)
 void varlink_server_check_idle(struct varlink_server *s)
 {
     if (s->stopping && s->idle_fn && varlink_server_pending(s) == 0)
-        (void)sd_event_source_set_enabled(s->turn, SD_EVENT_ON);
+        varlink_turns_wake(s);
+}
+
+void varlink_server_tell_idle(struct varlink_server *s)
+{
+    if (s->stopping && s->idle_fn && varlink_server_pending(s) == 0)
+        TAKE_PTR(s->idle_fn)(s->idle_userdata);
 }
 
 void varlink_server_on_idle(struct varlink_server *s, void (*fn)(void *),
@@ -68,23 +57,6 @@ void varlink_server_on_idle(struct varlink_server *s, void (*fn)(void *),
     s->idle_fn = fn;
     s->idle_userdata = userdata;
     varlink_server_check_idle(s);
-}
-
-static int on_turn(sd_event_source *source, void *userdata)
-{
-    struct varlink_server *s = userdata;
-    struct varlink_conn *c = TAILQ_FIRST(&s->ready);
-
-    if (c) {
-        varlink_server_unqueue(c);
-        varlink_conn_run(c);
-    }
-    if (!TAILQ_EMPTY(&s->ready))
-        return 0;
-    (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
-    if (s->stopping && s->idle_fn && varlink_server_pending(s) == 0)
-        TAKE_PTR(s->idle_fn)(s->idle_userdata);
-    return 0;
 }
 
 static uint64_t boottime_us(void)
@@ -101,7 +73,10 @@ static void enable_listeners(struct varlink_server *s, int enabled)
     struct varlink_socket *l;
 
     TAILQ_FOREACH(l, &s->sockets, all)
-    (void)sd_event_source_set_enabled(l->source, enabled);
+    {
+        if (!l->waiting)
+            (void)sd_event_source_set_enabled(l->source, enabled);
+    }
 }
 
 /* Out of descriptors: the queue stays readable, so asking again at once would
@@ -186,19 +161,56 @@ static int accept_one(struct varlink_socket *l)
     return r == -EMFILE || r == -ENFILE ? r : 0;
 }
 
+/* Who connects waits for a turn as requests do: a storm of connections is kept
+ * apart from those who have one. */
+static void set_waiting(struct varlink_socket *l, bool waiting)
+{
+    if (sd_event_source_set_enabled(l->source,
+                                    waiting ? SD_EVENT_OFF : SD_EVENT_ON) < 0 ||
+        l->waiting == waiting)
+        return;
+    l->waiting = waiting;
+    if (waiting)
+        l->server->turns.n_sockets++;
+    else
+        l->server->turns.n_sockets--;
+    varlink_turns_wake(l->server);
+}
+
+static struct varlink_socket *next_waiting(struct varlink_server *s)
+{
+    struct varlink_socket *l;
+
+    TAILQ_FOREACH(l, &s->sockets, all)
+    {
+        if (l->waiting)
+            break;
+    }
+    if (l) {
+        TAILQ_REMOVE(&s->sockets, l, all);
+        TAILQ_INSERT_TAIL(&s->sockets, l, all);
+    }
+    return l;
+}
+
+void varlink_server_accept(struct varlink_server *s)
+{
+    struct varlink_socket *l = next_waiting(s);
+    int r = l ? accept_one(l) : 0;
+
+    if (r)
+        set_waiting(l, false);
+    if (r < 0)
+        pause_accepting(s);
+}
+
 static int on_connect(sd_event_source *source, int fd, uint32_t revents,
                       void *userdata)
 {
-    struct varlink_socket *l = userdata;
-    int r = 0;
-
     (void)source;
     (void)fd;
     (void)revents;
-    for (int i = 0; r == 0 && i < ACCEPTS_PER_TURN; i++)
-        r = accept_one(l);
-    if (r < 0)
-        pause_accepting(l->server);
+    set_waiting(userdata, true);
     return 0;
 }
 
@@ -254,9 +266,7 @@ static int server_init_sources(struct varlink_server *s)
 {
     int r;
 
-    r = sd_event_add_defer(s->event, &s->turn, on_turn, s);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(s->turn, SD_EVENT_OFF);
+    r = varlink_turns_init(s);
     if (r >= 0)
         r = sd_event_add_time_relative(s->event, &s->pause, CLOCK_MONOTONIC,
                                        PAUSE_US, 0, on_pause_over, s);
@@ -282,7 +292,6 @@ int varlink_server_new(sd_event *event, const struct varlink_limits *limits,
     s->info = *info;
     TAILQ_INIT(&s->sockets);
     TAILQ_INIT(&s->conns);
-    TAILQ_INIT(&s->ready);
     TAILQ_INIT(&s->uids);
 
     r = server_init_sources(s);
@@ -305,7 +314,7 @@ void varlink_server_stop(struct varlink_server *s)
         socket_close(l);
     for (c = TAILQ_FIRST(&s->conns); c; c = next) {
         next = TAILQ_NEXT(c, all);
-        varlink_server_unqueue(c);
+        varlink_turns_unqueue(c);
         varlink_conn_settle(c);
     }
     varlink_server_check_idle(s);
@@ -327,7 +336,7 @@ struct varlink_server *varlink_server_free(struct varlink_server *s)
         TAILQ_REMOVE(&s->uids, u, all);
         u->server = NULL;
     }
-    sd_event_source_disable_unref(s->turn);
+    varlink_turns_deinit(s);
     sd_event_source_disable_unref(s->pause);
     sd_event_unref(s->event);
     free(s->interfaces);
