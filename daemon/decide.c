@@ -403,6 +403,8 @@ static void decide_ask_token(struct decision *d)
     }
     token_send(a->token,
                &(struct token_ask){ .op = TOKEN_OP_SIGN,
+                                    .for_user = true,
+                                    .uid = d->in.peer->uid,
                                     .label = a->row.key_label,
                                     .alg = jwk_alg(&a->row.acme.jwk),
                                     .data = buf_bytes(&d->input) },

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/token-turn.h"
+
 struct token_entry *token_entry_new(const struct token_ask *ask, uint64_t id)
 {
     struct token_entry *e;
@@ -32,6 +34,8 @@ struct token_entry *token_entry_new(const struct token_ask *ask, uint64_t id)
 
 void token_list_push(struct token_list *l, struct token_entry *e)
 {
+    if (l->sent)
+        token_turns_count(e, true);
     e->next = NULL;
     e->prev = l->last;
     *(l->last ? &l->last->next : &l->first) = e;
@@ -41,6 +45,8 @@ void token_list_push(struct token_list *l, struct token_entry *e)
 
 void token_list_push_first(struct token_list *l, struct token_entry *e)
 {
+    if (l->sent)
+        token_turns_count(e, true);
     e->prev = NULL;
     e->next = l->first;
     *(l->first ? &l->first->prev : &l->last) = e;
@@ -50,6 +56,8 @@ void token_list_push_first(struct token_list *l, struct token_entry *e)
 
 void token_list_remove(struct token_list *l, struct token_entry *e)
 {
+    if (l->sent)
+        token_turns_count(e, false);
     *(e->prev ? &e->prev->next : &l->first) = e->next;
     *(e->next ? &e->next->prev : &l->last) = e->prev;
     e->prev = e->next = NULL;
@@ -89,8 +97,15 @@ bool token_entry_repeatable(const struct token_entry *e)
     return false;
 }
 
+void token_entry_free(struct token_entry *e)
+{
+    if (e)
+        token_turns_leave(e);
+    free(e);
+}
+
 void token_entry_answer(struct token_entry *e, const struct token_answer *a)
 {
     e->fn(a, e->userdata);
-    free(e);
+    token_entry_free(e);
 }

@@ -8,11 +8,15 @@
 
 #define TOKEN_QUEUE_MAX 1024
 
+struct token_user;
+
 struct token_entry {
     struct token_entry *prev, *next;
+    struct token_user *user; /* token-turn.h; NULL: our own request */
     token_done_fn fn;
     void *userdata;
     uint64_t deadline_us;
+    uint64_t sent_us;
     bool again;                   /* was sent once to a helper that died */
     size_t len;                   /* of the datagram */
     struct token_request request; /* and its data behind it */
@@ -21,6 +25,7 @@ struct token_entry {
 struct token_list {
     struct token_entry *first, *last;
     size_t n;
+    bool sent; /* what is in it counts as its user's */
 };
 
 /* token_entry_new() - NULL: no memory, or a label or data that is too long. */
@@ -36,5 +41,7 @@ struct token_entry *token_list_find(const struct token_list *l, uint64_t id);
 bool token_op_changes_keys(enum token_op op);
 bool token_entry_repeatable(const struct token_entry *e);
 
-/* token_entry_answer() - calls its function and frees it; it is in no list. */
+/* token_entry_free() - it is in no list. token_entry_answer() - calls its
+ * function and frees it. */
+void token_entry_free(struct token_entry *e);
 void token_entry_answer(struct token_entry *e, const struct token_answer *a);

@@ -11,14 +11,15 @@
 #include "base/log.h"
 #include "daemon/message-ids.h"
 #include "daemon/token-link.h"
-#include "daemon/token-queue.h"
+#include "daemon/token-turn.h"
 
 /*
  * Idea: requests stand in two lists, waiting and sent, in the order in which
- * they came. When the connection ends, for whatever reason, what may be
- * repeated goes back to the front of the waiting once. The timer is set when
- * there is something to time and then left alone: on the hot path nothing
- * touches it.
+ * they came, but of each user only so many are sent that others are not kept
+ * from signing (token-turn.h). When the connection ends, for whatever reason,
+ * what may be repeated goes back to the front of the waiting once. The timer is
+ * set when there is something to time and then left alone: on the hot path
+ * nothing touches it.
  */
 
 #define RX_BATCH 16
@@ -28,6 +29,7 @@ struct token {
     struct token_link link;
     sd_event_source *timer;
     struct token_list waiting, sent;
+    struct token_turns turns;
     uint64_t next_id;
     uint64_t connection; /* counts the helpers */
     uint64_t changes;    /* keys made and destroyed, asked and answered */
@@ -36,6 +38,7 @@ struct token {
     bool refused;        /* this helper says that the token does not work */
     bool keys_unknown;   /* its keys could not be looked at */
     bool worked;         /* a helper before could sign: patience pays */
+    bool blocked;        /* the connection takes no more for now */
     bool stopping;
     struct token_status status;
     char state[32];
@@ -166,6 +169,7 @@ static int token_transmit(struct token *t, struct token_entry *e)
 {
     if (send(t->link.fd, &e->request, e->len, MSG_DONTWAIT | MSG_NOSIGNAL) >=
         0) {
+        e->sent_us = token_now(t);
         token_list_push(&t->sent, e);
         return 0;
     }
@@ -177,6 +181,18 @@ static bool token_may_go(const struct token *t, const struct token_entry *e)
     return t->open || e->request.op != TOKEN_OP_SIGN;
 }
 
+static bool token_goes_now(const struct token *t, const struct token_entry *e)
+{
+    return token_may_go(t, e) && token_turns_may_go(&t->turns, e, token_now(t));
+}
+
+static void token_block(struct token *t, bool blocked)
+{
+    if (t->blocked != blocked)
+        token_link_want_write(&t->link, blocked);
+    t->blocked = blocked;
+}
+
 static void token_flush(struct token *t)
 {
     struct token_entry *next;
@@ -186,7 +202,7 @@ static void token_flush(struct token *t)
         return;
     for (struct token_entry *e = t->waiting.first; e && r == 0; e = next) {
         next = e->next;
-        if (!token_may_go(t, e))
+        if (!token_goes_now(t, e))
             continue;
         token_list_remove(&t->waiting, e);
         r = token_transmit(t, e);
@@ -196,7 +212,15 @@ static void token_flush(struct token *t)
     if (r && r != -EAGAIN)
         token_disconnect(t, strerror(-r));
     else
-        token_link_want_write(&t->link, r == -EAGAIN);
+        token_block(t, r == -EAGAIN);
+}
+
+static int token_on_rested(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    (void)s;
+    (void)usec;
+    token_flush(userdata);
+    return 0;
 }
 
 /* Nothing good will come soon: why wait? */
@@ -225,13 +249,15 @@ void token_send(struct token *t, const struct token_ask *ask, token_done_fn fn,
                 void *userdata)
 {
     struct token_entry *e = token_entry_new(ask, t->next_id);
-    int r = -EAGAIN;
 
     /* Only what clients cause: who waits for a new helper must not be in the
      * way of looking at its keys. */
-    if (!e || (ask->op == TOKEN_OP_SIGN &&
-               t->waiting.n + t->sent.n >= TOKEN_QUEUE_MAX)) {
-        free(e);
+    if (!e ||
+        (ask->op == TOKEN_OP_SIGN &&
+         t->waiting.n + t->sent.n >= TOKEN_QUEUE_MAX) ||
+        (ask->for_user &&
+         token_turns_join(&t->turns, e, ask->uid, token_now(t)))) {
+        token_entry_free(e);
         fn(&(struct token_answer){ .r = -EBUSY,
                                    .text = "too many requests wait for the "
                                            "token",
@@ -249,12 +275,12 @@ void token_send(struct token *t, const struct token_ask *ask, token_done_fn fn,
         return;
     }
     token_arm_timer(t, e->deadline_us);
-    if (t->link.fd >= 0 && token_may_go(t, e) && t->waiting.n == 0)
-        r = token_transmit(t, e);
-    if (r == 0)
-        return;
+    if (t->link.fd >= 0 && !t->blocked && token_goes_now(t, e)) {
+        if (token_transmit(t, e) == 0)
+            return;
+        token_block(t, true); /* what is wrong is seen when it is not */
+    }
     token_list_push(&t->waiting, e);
-    token_link_want_write(&t->link, true);
 }
 
 void token_open(struct token *t)
@@ -306,6 +332,7 @@ static int token_receive(struct token *t)
     t->rx.head.text[TOKEN_TEXT_MAX - 1] = '\0';
     t->answered = true;
     token_list_remove(&t->sent, e);
+    token_turns_answered(&t->turns, e, token_now(t));
     t->changes += token_op_changes_keys((enum token_op)e->request.op);
     token_entry_answer(e,
                        &(struct token_answer){
@@ -328,6 +355,8 @@ static int token_on_io(sd_event_source *s, int fd, uint32_t revents,
     /* The flush may have ended or replaced the connection. */
     for (int i = 0; r > 0 && t->link.fd == fd && i < RX_BATCH; i++) {
         r = token_receive(t);
+        if (r > 0 && t->waiting.n > 0)
+            token_flush(t);
         if (t->sent.n == 0 && !(revents & EPOLLHUP))
             break;
     }
@@ -478,6 +507,7 @@ static void token_disconnect(struct token *t, const char *why)
     char text[128];
 
     token_link_close(&t->link);
+    t->blocked = false;
     if (!t->answered || strcmp(t->state, "ok") == 0) {
         (void)snprintf(text, sizeof(text), "lost the token helper: %s%s", why,
                        t->o.settings->helper_socket
@@ -532,6 +562,7 @@ int token_new(const struct token_options *options, struct token **ret)
         return -ENOMEM;
     t->o = *options;
     t->next_id = 1;
+    t->sent.sent = true;
     (void)snprintf(t->state, sizeof(t->state), "starting");
     (void)snprintf(t->text, sizeof(t->text), "the token helper is starting");
     r = token_link_init(&t->link, &(struct token_link_options){
@@ -545,6 +576,9 @@ int token_new(const struct token_options *options, struct token **ret)
                                       .userdata = t });
     if (r == 0)
         r = token_link_add_timer(&t->link, &t->timer, token_on_timer, t);
+    if (r == 0)
+        r = token_turns_init(&t->turns, t->o.event, t->o.settings,
+                             token_on_rested, t);
     if (r) {
         token_free(t);
         return r;
@@ -561,6 +595,7 @@ struct token *token_free(struct token *t)
     token_drain(t, &t->sent, "the daemon stops");
     token_drain(t, &t->waiting, "the daemon stops");
     sd_event_source_disable_unref(t->timer);
+    token_turns_deinit(&t->turns);
     token_link_deinit(&t->link);
     free(t);
     return NULL;

@@ -20,6 +20,8 @@ struct token;
 
 struct token_ask {
     enum token_op op;
+    bool for_user; /* TOKEN_OP_SIGN: @uid asked for it, and has its share */
+    uid_t uid;
     const char *label; /* or NULL */
     enum jws_alg alg;
     unsigned rsa_bits;
@@ -29,7 +31,8 @@ struct token_ask {
 /**
  * struct token_answer - what became of a request
  *
- * @r: 0 (the helper answered: look at @result); -EBUSY (too many wait);
+ * @r: 0 (the helper answered: look at @result); -EBUSY (too many wait, or too
+ *     many of this user);
  *     -EHOSTDOWN (no helper); -ETIMEDOUT.
  */
 struct token_answer {

@@ -173,6 +173,8 @@ static int setup(void **state)
     (void)unlink(f.path);
     f.settings = (struct settings_token){ .name = f.name,
                                           .timeout_ms = 5000,
+                                          .sessions = 4,
+                                          .processes = 1,
                                           .helper_socket = f.path };
     assert_true(sd_event_new(&f.event) >= 0);
     assert_int_equal(token_new(&(struct token_options){ .event = f.event,
@@ -220,9 +222,20 @@ static void ask(enum token_op op)
                on_done, NULL);
 }
 
+static void ask_as(uid_t uid, int times)
+{
+    for (int i = 0; i < times; i++)
+        token_send(f.token,
+                   &(struct token_ask){ .op = TOKEN_OP_SIGN,
+                                        .for_user = true,
+                                        .uid = uid,
+                                        .label = "pre:0badcafe:le:1" },
+                   on_done, NULL);
+}
+
 static void run_until(const unsigned *counter, unsigned n)
 {
-    for (int i = 0; i < 200 && *counter < n; i++)
+    for (int i = 0; i < 2000 && *counter < n; i++)
         assert_true(sd_event_run(f.event, 50000) >= 0);
     assert_true(*counter >= n);
 }
@@ -519,6 +532,70 @@ static void test_too_many_requests_are_busy(void **state)
     assert_int_equal(f.r, -EBUSY);
 }
 
+static void test_a_user_keeps_the_helper_busy_and_no_more(void **state)
+{
+    (void)state;
+    f.behaviour = SILENT;
+    helper_listen();
+    token_start(f.token);
+    run_until(&f.ready, 1);
+    ask_as(1000, 100);
+    run_until(&f.signs, 8);
+    while (sd_event_run(f.event, 0) > 0)
+        ;
+    assert_int_equal(f.signs, 8); /* twice what it signs at once */
+    /* Others wait for these alone. */
+    ask_as(1001, 10);
+    ask(TOKEN_OP_SIGN);
+    run_until(&f.signs, 11);
+    while (sd_event_run(f.event, 0) > 0)
+        ;
+    assert_int_equal(f.signs, 11); /* half, and our own as it comes */
+    assert_int_equal(f.answers, 0);
+}
+
+static void test_all_of_a_user_is_signed_in_the_end(void **state)
+{
+    (void)state;
+    helper_listen();
+    token_start(f.token);
+    run_until(&f.ready, 1);
+    ask_as(1000, 100);
+    ask_as(1001, 100);
+    ask_as(1000, 100);
+    run_until(&f.answers, 300);
+    assert_int_equal(f.r, 0);
+    assert_int_equal(f.signs, 300);
+}
+
+static void test_a_new_helper_gets_what_a_user_waits_for(void **state)
+{
+    (void)state;
+    helper_listen();
+    f.behaviour = HANG_UP;
+    token_start(f.token);
+    ask_as(1000, 30);
+    run_until(&f.answers, 30);
+    assert_int_equal(f.r, 0);
+    assert_int_equal(f.connections, 2);
+}
+
+static void test_one_user_does_not_fill_the_queue(void **state)
+{
+    (void)state;
+    f.behaviour = SILENT;
+    helper_listen();
+    token_start(f.token);
+    run_until(&f.ready, 1);
+    ask_as(1000, 512);
+    assert_int_equal(f.answers, 0);
+    ask_as(1000, 1);
+    assert_int_equal(f.answers, 1);
+    assert_int_equal(f.r, -EBUSY);
+    ask_as(1001, 1);
+    assert_int_equal(f.answers, 1);
+}
+
 static void test_what_waits_is_answered_at_the_end(void **state)
 {
     (void)state;
@@ -553,6 +630,10 @@ int main(void)
         TOKEN_TEST(test_a_token_that_does_not_work_is_told_and_asked_again),
         TOKEN_TEST(test_without_a_helper_nobody_waits_for_long),
         TOKEN_TEST(test_too_many_requests_are_busy),
+        TOKEN_TEST(test_a_user_keeps_the_helper_busy_and_no_more),
+        TOKEN_TEST(test_all_of_a_user_is_signed_in_the_end),
+        TOKEN_TEST(test_a_new_helper_gets_what_a_user_waits_for),
+        TOKEN_TEST(test_one_user_does_not_fill_the_queue),
         TOKEN_TEST(test_what_waits_is_answered_at_the_end),
     };
 
