@@ -130,7 +130,7 @@ void audit_count_refusal(struct audit *a, uid_t uid)
 }
 
 /* What cannot be written now is counted on. */
-static void write_suppressed(struct audit *a)
+void audit_write_suppressed(struct audit *a)
 {
     for (int i = 0; i <= AUDIT_SUPPRESSED_LINES; i++) {
         struct audit_event event = { .type = AUDIT_SUPPRESSED };
@@ -167,7 +167,7 @@ void audit_heartbeat(struct audit *a)
 {
     const struct audit_event event = { .type = AUDIT_HEARTBEAT };
 
-    write_suppressed(a);
+    audit_write_suppressed(a);
     if (a->file.reserve_errno)
         audit_file_reserve(&a->file);
     if (audit_write(a, &event) == 0)

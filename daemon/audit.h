@@ -142,6 +142,10 @@ int audit_reserve_state(const struct audit *a);
 void audit_heartbeat(struct audit *a);
 #define AUDIT_HEARTBEAT_MS 60000
 
+/* audit_write_suppressed() - those counts alone: before the log is closed,
+ * since they are nowhere else. */
+void audit_write_suppressed(struct audit *a);
+
 /* audit_file() - path of the file being written, borrowed. */
 const char *audit_file(const struct audit *a);
 

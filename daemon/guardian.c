@@ -351,6 +351,8 @@ struct guardian *guardian_free(struct guardian *g)
     spawner_free(g->spawner);
     /* Both answer what still waits for them, so the interfaces come after. */
     rotate_stop(g);
+    if (g->audit)
+        audit_write_suppressed(g->audit);
     guardian_audit_process(g, "stop");
     admin_stop(g);
     admin_backup_stop(g);

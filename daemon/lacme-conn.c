@@ -97,6 +97,18 @@ static bool lacme_conn_take_line(struct lacme_conn *c, struct buf *ret)
     return true;
 }
 
+/* Counted as what no rule allows is: whoever sends it can send it for ever. */
+static void lacme_conn_note_garbage(const struct lacme_conn *c)
+{
+    struct guardian *g = c->lacme->guardian;
+
+    if (g->audit)
+        audit_count_refusal(g->audit, c->peer->uid);
+    if (log_limit_take(&g->log_denied, g->event))
+        log_msg(LOG_NOTICE, "lacme socket %s: what uid %u sent is no request",
+                c->listener->instance, c->peer->uid);
+}
+
 static void lacme_conn_decide(struct lacme_conn *c, struct bytes line)
 {
     struct decide_input in = { .peer = c->peer,
@@ -108,8 +120,7 @@ static void lacme_conn_decide(struct lacme_conn *c, struct bytes line)
     if (line.len < 2 || line.data[line.len - 2] != '\r' ||
         lacme_split_line((struct bytes){ line.data, line.len - 2 },
                          &in.protected_b64, &in.payload_b64)) {
-        log_msg(LOG_NOTICE, "lacme socket %s: what uid %u sent is no request",
-                c->listener->instance, c->peer->uid);
+        lacme_conn_note_garbage(c);
         c->dead = true;
         return;
     }

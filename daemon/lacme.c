@@ -14,13 +14,15 @@ static int lacme_on_accept(sd_event_source *s, int fd, uint32_t revents,
                            void *userdata)
 {
     const struct lacme_listener *ll = userdata;
+    struct guardian *g = ll->lacme->guardian;
     CLEANUP_FD int conn = -1;
 
     (void)s;
     (void)revents;
     conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (conn < 0) {
-        if (errno != EWOULDBLOCK && errno != EINTR && errno != ECONNABORTED)
+        if (errno != EWOULDBLOCK && errno != EINTR && errno != ECONNABORTED &&
+            log_limit_take(&g->log_denied, g->event))
             log_msg(LOG_WARNING, "lacme socket %s: cannot accept: %s",
                     ll->instance, strerror(errno));
         return 0;
