@@ -226,7 +226,7 @@ void assert_refused(struct tmp_dir *d, int code, const char *words)
     assert_int_equal(store_open(d->path, &s, &e), code);
     assert_null(s);
     if (!strstr(e.text, words))
-        print_error("wanted \"%s\" in \"%s\"\n", words, e.text);
+        print_error("refused with \"%s\"\n", e.text);
     assert_non_null(strstr(e.text, words));
 }
 
