@@ -178,7 +178,7 @@ def test_watch_streams_decisions(g):
         line = json.loads(answer["line"])
         L.expect(not error and line["operation"] == "order", str(answer))
         g.process.terminate()  # a stream does not hold up a stop
-        g.process.wait(5)
+        g.process.wait(30)
     g.lab.processes.remove(g.process)
     g.start()
 

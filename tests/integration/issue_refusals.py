@@ -208,7 +208,7 @@ class Cases(IssueCases):
         start = time.monotonic()
         w.issue("slow", "--wait", "3", domains=[f"slow.{ZONE}"], code=75,
                 says="within 3 s")
-        expect(1.5 < time.monotonic() - start < 15, "after its time")
+        expect(1.5 < time.monotonic() - start < 120, "after its time")
         w.relay.change = None
         w.issue("slow", domains=[f"slow.{ZONE}"])
 

@@ -42,7 +42,7 @@ def _receive(s, length):
     return data
 
 
-def ask_txt(server, owner, timeout=5):
+def ask_txt(server, owner, timeout=30):
     """(rcode, [[string, ...] of each record]) of @owner, over TCP.
 
     A CNAME is followed as far as the server itself answered it.

@@ -105,16 +105,16 @@ def requests_sent_early_are_answered(p):
 
 def a_peer_that_is_gone_ends_it(p):
     with ready(p) as h:
-        equal(h.stop(3), 0, "at rest")
+        equal(h.stop(30), 0, "at rest")
     with p.start() as h:
         equal(h.stop(15), 0, "while starting")
     with p.start(stderr=-3, Token="pkcs11:token=none") as h:
         equal(h.status().result, "NO_TOKEN", "status")
-        equal(h.stop(3), 0, "without a token")
+        equal(h.stop(30), 0, "without a token")
     with p.start() as h:
         for _ in range(50):
             h.send("SIGN", "k", "ES256", data=DATA)
-        equal(h.stop(3), 0, "with answers under way")
+        equal(h.stop(30), 0, "with answers under way")
 
 
 def status_file(pid):
@@ -306,7 +306,7 @@ def activated(p, *options):
 
 def connect(path):
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    sock.settimeout(15)
+    sock.settimeout(60)
     sock.connect(str(path))
     return sock
 
@@ -324,7 +324,7 @@ def an_activated_socket_is_served(p):
         sock = connect(path)
         equal(ask(sock), "OK", "status")
         sock.close()
-        equal(process.wait(5), 0, "exit code after one connection")
+        equal(process.wait(30), 0, "exit code after one connection")
     with activated(p, "--accept") as (process, path):
         sock = connect(path)
         equal(ask(sock), "OK", "status over an accepted connection")
@@ -343,7 +343,7 @@ def connections_given_up_are_passed_over(p):
         os.kill(process.pid, signal.SIGCONT)
         equal(ask(sock), "OK", "status")
         sock.close()
-        equal(process.wait(5), 0, "exit code")
+        equal(process.wait(30), 0, "exit code")
 
 
 def without_a_living_connection_it_ends(p):
@@ -436,7 +436,7 @@ def a_person_is_asked_for_the_pin(p):
             raise Failed(s.text)
         within("asked", lambda: agent.asked == 1)
         equal(h.unlock().result, "PIN_MISSING", "unlock while asking")
-        equal(h.stop(3), 0, "exit code while asking")
+        equal(h.stop(30), 0, "exit code while asking")
     agent.answers = ["wrong-pin-of-mine", PIN]
     with p.start(stderr=-3, Pin="ask", Processes=1) as h:
         within("the wrong answer", lambda: h.status().result == "PIN_WRONG")

@@ -96,11 +96,11 @@ class Helper:
     def __exit__(self, *_):
         self.stop()
 
-    def stop(self, seconds=15):
+    def stop(self, seconds=60):
         self.sock.close()
         return self.process.wait(seconds)
 
-    def wait(self, seconds=15):
+    def wait(self, seconds=60):
         return self.process.wait(seconds)
 
     def raw(self, datagram):

@@ -179,7 +179,7 @@ def test_a_token_that_is_broken_at_boot_comes_back(m):
         told(m, "0 of 1 tokens ready", fault["state"])
         start = time.monotonic()
         r = sign(m)
-        expect(r.returncode == 69 and time.monotonic() - start < 10,
+        expect(r.returncode == 69 and time.monotonic() - start < 25,
                f"an answer, and no waiting: {r}")
     expect_signed(m, "when it is back, without a hand")
     told(m, "1 of 1 tokens ready")
