@@ -73,6 +73,39 @@ struct token_entry *token_list_find(const struct token_list *l, uint64_t id)
     return e;
 }
 
+void token_list_take_due(struct token_list *l, struct token_list *due,
+                         uint64_t now_us, uint64_t *next_us)
+{
+    struct token_entry *after;
+
+    for (struct token_entry *e = l->first; e; e = after) {
+        after = e->next;
+        if (e->deadline_us <= now_us) {
+            token_list_remove(l, e);
+            token_list_push(due, e);
+        } else if (e->deadline_us < *next_us) {
+            *next_us = e->deadline_us;
+        }
+    }
+}
+
+void token_list_take_back(struct token_list *sent, struct token_list *waiting,
+                          struct token_list *lost)
+{
+    struct token_entry *prev;
+
+    for (struct token_entry *e = sent->last; e; e = prev) {
+        prev = e->prev;
+        token_list_remove(sent, e);
+        if (token_entry_repeatable(e) && !e->again) {
+            e->again = true;
+            token_list_push_first(waiting, e);
+        } else {
+            token_list_push_first(lost, e);
+        }
+    }
+}
+
 bool token_op_changes_keys(enum token_op op)
 {
     return op == TOKEN_OP_GENERATE || op == TOKEN_OP_DESTROY;

@@ -36,6 +36,16 @@ void token_list_push_first(struct token_list *l, struct token_entry *e);
 void token_list_remove(struct token_list *l, struct token_entry *e);
 struct token_entry *token_list_find(const struct token_list *l, uint64_t id);
 
+/* token_list_take_due() - whose deadline is over moves to @due. *next becomes
+ * the earliest of the others, if it was later. */
+void token_list_take_due(struct token_list *l, struct token_list *due,
+                         uint64_t now_us, uint64_t *next_us);
+
+/* token_list_take_back() - what may be sent again goes back to the front of
+ * @waiting, once; the rest into @lost. */
+void token_list_take_back(struct token_list *sent, struct token_list *waiting,
+                          struct token_list *lost);
+
 /* token_entry_repeatable() - asking twice does no harm. */
 /* token_op_changes_keys() - a key is made or destroyed by it. */
 bool token_op_changes_keys(enum token_op op);

@@ -109,18 +109,9 @@ static bool token_expire(struct token *t, struct token_list *l, uint64_t now,
                          uint64_t *next)
 {
     struct token_list due = { 0 };
-    struct token_entry *after;
     bool any;
 
-    for (struct token_entry *e = l->first; e; e = after) {
-        after = e->next;
-        if (e->deadline_us <= now) {
-            token_list_remove(l, e);
-            token_list_push(&due, e);
-        } else if (e->deadline_us < *next) {
-            *next = e->deadline_us;
-        }
-    }
+    token_list_take_due(l, &due, now, next);
     any = due.n > 0;
     while (due.first) {
         struct token_entry *e = due.first;
@@ -484,23 +475,6 @@ static void token_on_helper_end(const char *error, void *userdata)
         token_reconnect_later(t);
 }
 
-/* What may be sent again goes back to the front, once; the rest into *lost. */
-static void token_take_back(struct token *t, struct token_list *lost)
-{
-    struct token_entry *prev;
-
-    for (struct token_entry *e = t->sent.last; e; e = prev) {
-        prev = e->prev;
-        token_list_remove(&t->sent, e);
-        if (token_entry_repeatable(e) && !e->again) {
-            e->again = true;
-            token_list_push_first(&t->waiting, e);
-        } else {
-            token_list_push_first(lost, e);
-        }
-    }
-}
-
 static void token_disconnect(struct token *t, const char *why)
 {
     struct token_list lost = { 0 };
@@ -516,7 +490,7 @@ static void token_disconnect(struct token *t, const char *why)
         if (!t->stopping)
             token_set_state(t, "unreachable", text);
     }
-    token_take_back(t, &lost);
+    token_list_take_back(&t->sent, &t->waiting, &lost);
     if (!t->link.helper_runs)
         token_reconnect_later(t);
     while (lost.first) {

@@ -74,6 +74,7 @@ static void enable_listeners(struct varlink_server *s, int enabled)
 
     TAILQ_FOREACH(l, &s->sockets, all)
     {
+        /* cppcheck-suppress uninitvar */
         if (!l->waiting)
             (void)sd_event_source_set_enabled(l->source, enabled);
     }
@@ -183,6 +184,7 @@ static struct varlink_socket *next_waiting(struct varlink_server *s)
 
     TAILQ_FOREACH(l, &s->sockets, all)
     {
+        /* cppcheck-suppress uninitvar */
         if (l->waiting)
             break;
     }

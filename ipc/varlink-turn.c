@@ -147,6 +147,7 @@ static struct varlink_uid *next_uid(struct varlink_server *s,
     *ret_when_us = UINT64_MAX;
     TAILQ_FOREACH(u, &s->turns.waiting, turn)
     {
+        /* cppcheck-suppress uninitvar */
         if (!shared || u->rest_until_us <= now)
             return u;
         if (u->rest_until_us < *ret_when_us)
