@@ -357,6 +357,11 @@ static const struct {
     [TOKEN_OP_DESTROY] = { answer_destroy, 1 },
 };
 
+static bool is_stale(const struct service *s)
+{
+    return s->ops->is_stale && s->ops->is_stale(s->backend);
+}
+
 static enum answer_next send(const struct answerer *a, int fd, uint64_t id,
                              enum token_result r, struct bytes data,
                              struct backend_error *err)
@@ -373,7 +378,7 @@ static enum answer_next send(const struct answerer *a, int fd, uint64_t id,
         return ANSWER_EXIT_PROTOCOL;
     if (!good && err->cure == BACKEND_CURE_RESTART)
         return ANSWER_EXIT_LADDER;
-    return ANSWER_GO_ON;
+    return is_stale(a->service) ? ANSWER_EXIT_STALE : ANSWER_GO_ON;
 }
 
 static enum answer_next send_status(const struct answerer *a, int fd,

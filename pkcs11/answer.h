@@ -40,6 +40,7 @@ enum answer_next {
     ANSWER_EXIT_CLOSED,   /* the peer went away */
     ANSWER_EXIT_PROTOCOL, /* the peer broke the rules */
     ANSWER_EXIT_LADDER,   /* only a new process helps */
+    ANSWER_EXIT_STALE,    /* likewise, though all is well so far */
 };
 
 /**

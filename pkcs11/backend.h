@@ -100,6 +100,11 @@ struct backend_ops {
      * session_reset(), and for ever when it is destroyed before? Making one is
      * not tried twice, so it comes before. */
     bool (*room_is_short)(const struct backend *b);
+    /* NULL: no. Does this process go on without the keys that another makes or
+     * destroys, so that there may be only one? */
+    bool (*is_alone)(const struct backend *b);
+    /* NULL: no. After what was done last, is only a new process of use? */
+    bool (*is_stale)(const struct backend *b);
 
     /* Signing keys whose label starts with @prefix, from the @skip-th on, in an
      * order that stays the same while no key changes. Keys that cannot be used

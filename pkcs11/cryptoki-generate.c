@@ -94,9 +94,29 @@ static bool dislikes_template(CK_RV rv)
            rv == CKR_ATTRIBUTE_VALUE_INVALID || rv == CKR_ATTRIBUTE_READ_ONLY;
 }
 
+/* A handle that was given for what is new may name something else: tpm2-pkcs11
+ * gives one twice, and what was meant for the new key would meet another. */
+static bool is_named(const struct backend *b, CK_SESSION_HANDLE rw,
+                     CK_OBJECT_HANDLE object, const char *label)
+{
+    struct cryptoki_value v;
+
+    return cryptoki_read(b, rw, object, CKA_LABEL, &v) == CKR_OK &&
+           v.len == strlen(label) && memcmp(v.data, label, v.len) == 0;
+}
+
+static void destroy_named(struct backend *b, CK_SESSION_HANDLE rw,
+                          CK_OBJECT_HANDLE object, const char *label)
+{
+    if (!is_named(b, rw, object, label))
+        return;
+    (void)b->f->C_DestroyObject(rw, object);
+    cryptoki_has_destroyed(b);
+}
+
 /* What came out, from the token; a key that is not fit does not stay. */
 static enum token_result
-read_back(struct backend_session *s, CK_SESSION_HANDLE rw,
+read_back(struct backend_session *s, CK_SESSION_HANDLE rw, const char *label,
           CK_OBJECT_HANDLE public, CK_OBJECT_HANDLE private,
           struct backend_key *ret, struct backend_error *reterr)
 {
@@ -108,6 +128,9 @@ read_back(struct backend_session *s, CK_SESSION_HANDLE rw,
     const char *unfit = NULL;
     CK_RV rv = cryptoki_read_key(&there, private, &key.key, &unfit);
 
+    if (rv == CKR_OK && strcmp(key.key.label, label) != 0)
+        return backend_fail(reterr, TOKEN_S_FAILED, BACKEND_CURE_RESTART, 0,
+                            "the handle of the new key names another");
     if (rv == CKR_OK && !unfit) {
         if ((key.key.attrs & must) != must)
             unfit = "the token made it readable, against the request";
@@ -118,8 +141,8 @@ read_back(struct backend_session *s, CK_SESSION_HANDLE rw,
         *ret = key;
         return TOKEN_S_OK;
     }
-    (void)s->b->f->C_DestroyObject(rw, private);
-    (void)s->b->f->C_DestroyObject(rw, public);
+    destroy_named(s->b, rw, private, label);
+    destroy_named(s->b, rw, public, label);
     if (unfit)
         return refuse_token(reterr, TOKEN_S_KEY_UNFIT,
                             "the new key was destroyed again: %s", unfit);
@@ -145,7 +168,7 @@ static enum token_result make_key(struct backend_session *s,
                             "no room for another key");
     if (rv != CKR_OK)
         return cryptoki_trouble(s, rv, "C_GenerateKeyPair", reterr);
-    return read_back(s, rw, public, private, ret, reterr);
+    return read_back(s, rw, q->label, public, private, ret, reterr);
 }
 
 static void see_room(struct backend *b)

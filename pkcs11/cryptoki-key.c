@@ -76,6 +76,10 @@ static enum token_result find(struct backend_session *s, const char *label,
     r = find_one(s, &by_label, 1, label, &key, reterr);
     if (r != TOKEN_S_OK)
         return r;
+    /* Found by a label that is then not to be read: no answer. */
+    if (key.key.label[0] == '\0')
+        return backend_fail(reterr, TOKEN_S_FAILED, BACKEND_CURE_SESSION, 0,
+                            "the token does not tell the label of %s", label);
     if (strcmp(key.key.label, label) != 0)
         return refuse_token(reterr, TOKEN_S_NO_KEY,
                             "the token gave another key for %s", label);
@@ -246,6 +250,7 @@ static CK_RV destroy_pair(struct backend *b, CK_SESSION_HANDLE rw,
     struct cryptoki_turn turn = cryptoki_turn_change(b);
     CK_RV rv = b->f->C_DestroyObject(rw, key->handle);
 
+    cryptoki_has_destroyed(b);
     if (rv == CKR_OK)
         destroy_public(b, rw, &key->key);
     return rv;

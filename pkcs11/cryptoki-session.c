@@ -125,14 +125,30 @@ enum token_result cryptoki_session_new(struct backend *b,
 
 bool cryptoki_room_is_short(const struct backend *b)
 {
-    return b->keeps_loaded;
+    return b->tpm2;
+}
+
+bool cryptoki_is_alone(const struct backend *b)
+{
+    return b->tpm2;
+}
+
+bool cryptoki_is_stale(const struct backend *b)
+{
+    return b->stale;
+}
+
+void cryptoki_has_destroyed(struct backend *b)
+{
+    if (b->tpm2)
+        b->stale = true;
 }
 
 /* The ladder finds the session public then, logs in, and resets it once more:
  * every second time there is nothing to do. */
 static void make_room(struct backend_session *s)
 {
-    if (!s->b->keeps_loaded)
+    if (!s->b->tpm2)
         return;
     if (!s->logged_out)
         (void)s->b->f->C_Logout(s->handle);

@@ -230,10 +230,11 @@ static enum token_result cryptoki_open(const struct settings_token *settings,
         cryptoki_close(b);
         return r;
     }
-    b->rsa_hashes = !has_mechanism(b, CKM_RSA_PKCS) &&
+    b->tpm2 = strncmp((const char *)b->info.libraryDescription,
+                      TPM2_DESCRIPTION, strlen(TPM2_DESCRIPTION)) == 0;
+    /* For tpm2-pkcs11, CKM_RSA_PKCS is to decrypt: our keys do not. */
+    b->rsa_hashes = (b->tpm2 || !has_mechanism(b, CKM_RSA_PKCS)) &&
                     has_mechanism(b, CKM_SHA256_RSA_PKCS);
-    b->keeps_loaded = strncmp((const char *)b->info.libraryDescription,
-                              TPM2_DESCRIPTION, strlen(TPM2_DESCRIPTION)) == 0;
     *ret = b;
     return TOKEN_S_OK;
 }
@@ -267,6 +268,8 @@ const struct backend_ops cryptoki_backend = {
     .session_reset = cryptoki_session_reset,
     .session_free = cryptoki_session_free,
     .room_is_short = cryptoki_room_is_short,
+    .is_alone = cryptoki_is_alone,
+    .is_stale = cryptoki_is_stale,
     .list = cryptoki_list,
     .find = cryptoki_find,
     .find_uri = cryptoki_find_uri,

@@ -25,8 +25,10 @@ struct backend {
      * CKM_SHA256_RSA_PKCS get the message. */
     bool rsa_hashes;
     /* tpm2-pkcs11: every key that was used stays loaded until C_Logout, and a
-     * TPM has room for a few. */
-    bool keeps_loaded;
+     * TPM has room for a few; a process sees no key that another made; and
+     * once it has destroyed one, it gives handles that are in use. */
+    bool tpm2;
+    _Atomic bool stale; /* of use no more, because of that */
     /* As struct token_status has it, when the last key was made. Status is
      * asked without the watchdog, so it asks no module. */
     _Atomic uint32_t free_plus_one;
@@ -103,6 +105,9 @@ enum token_result cryptoki_session_reset(struct backend_session *s,
                                          struct backend_error *reterr);
 void cryptoki_session_free(struct backend_session *s);
 bool cryptoki_room_is_short(const struct backend *b);
+bool cryptoki_is_alone(const struct backend *b);
+bool cryptoki_is_stale(const struct backend *b);
+void cryptoki_has_destroyed(struct backend *b);
 
 /* cryptoki-turn.c: CLEANUP(cryptoki_turn_end) */
 struct cryptoki_turn {

@@ -214,6 +214,23 @@ static void set_fault(struct supervisor *v, const struct worker_report *fault,
         v->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : v->retry_ms * 2;
 }
 
+static void start_next(struct supervisor *v, bool alone)
+{
+    const struct settings_token *token = v->token;
+
+    if (v->closing || v->n_children >= token->processes ||
+        v->n_children >= WORKERS_MAX)
+        return;
+    if (!alone) {
+        start_child(v, false);
+        return;
+    }
+    log_msg(LOG_WARNING,
+            "token %s: one process instead of Processes=%u, since with this "
+            "module none sees what another makes",
+            token->name, token->processes);
+}
+
 /* A worker is logged in: it serves, and the next may start. */
 static void set_serving(struct supervisor *v, struct child *c,
                         const struct worker_report *report)
@@ -233,9 +250,7 @@ static void set_serving(struct supervisor *v, struct child *c,
     c->state = CHILD_SERVING;
     if (send(c->control, &go, sizeof(go), MSG_NOSIGNAL) < 0)
         return; /* it died: SIGCHLD tells */
-    if (!v->closing && v->n_children < v->token->processes &&
-        v->n_children < WORKERS_MAX)
-        start_child(v, false);
+    start_next(v, report->alone);
 }
 
 static void forget_child(struct supervisor *v, struct child *c)
@@ -359,6 +374,8 @@ static int on_exit_of(struct supervisor *v, pid_t pid, int status)
         forget_child(v, c);
         return NOT_YET;
     }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_STALE)
+        return EX_TEMPFAIL; /* nothing has failed */
     describe_exit(status, text, sizeof(text));
     log_msg(LOG_ERR, "token %s: %s; starting anew", v->token->name, text);
     return exit_code(status);

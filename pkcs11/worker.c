@@ -160,6 +160,8 @@ static void report(struct worker *w, enum token_result r,
         answer_status(&w->service, &w->status);
     report.err.result = r;
     report.status = w->status;
+    report.alone = w->service.backend && w->service.ops->is_alone &&
+                   w->service.ops->is_alone(w->service.backend);
     if (send(CONTROL_FD, &report, sizeof(report), MSG_NOSIGNAL) < 0)
         leave(WORKER_EXIT_FAILED);
 }
@@ -181,11 +183,26 @@ static void wait_for_go(struct worker *w)
         leave(WORKER_EXIT_CLOSED);
 }
 
-static noreturn void leave_after(enum answer_next next,
+/* Nothing has failed. Where no other thread can be in a call, the token gets
+ * its sessions back. */
+static noreturn void leave_stale(struct answerer *a)
+{
+    struct service *s = a->service;
+
+    if (s->n_answerers == 1) {
+        watch_start(a->watch, s->settings->timeout_ms);
+        s->ops->close(s->backend);
+    }
+    leave(WORKER_EXIT_STALE);
+}
+
+static noreturn void leave_after(struct answerer *a, enum answer_next next,
                                  const struct backend_error *err)
 {
     if (next == ANSWER_EXIT_CLOSED)
         leave(WORKER_EXIT_CLOSED);
+    if (next == ANSWER_EXIT_STALE)
+        leave_stale(a);
     /* stderr leads to the supervisor, which logs it. */
     fprintf(stderr, "%s\n", err->text);
     leave(next == ANSWER_EXIT_PROTOCOL ? WORKER_EXIT_PROTOCOL
@@ -241,7 +258,7 @@ static void *serve(void *arg)
         next = answer_datagram(a, CONNECTION_FD,
                                (struct bytes){ buf, (size_t)n }, &err);
         if (next != ANSWER_GO_ON)
-            leave_after(next, &err);
+            leave_after(a, next, &err);
         hot = spin;
     }
     return NULL;

@@ -17,11 +17,13 @@
 #define WORKER_EXIT_LADDER 11
 #define WORKER_EXIT_LATE 12   /* a call took longer than Timeout= */
 #define WORKER_EXIT_FAILED 13 /* could not start; it has been reported */
+#define WORKER_EXIT_STALE 14  /* this module is to be loaded anew */
 
 /* What a worker says to its supervisor, once: started, or why not. */
 struct worker_report {
     struct backend_error err; /* result TOKEN_S_OK: started */
     struct token_status status;
+    bool alone; /* no other process beside it */
 };
 
 /* The supervisor's answer: serve. */

@@ -160,6 +160,8 @@ static CK_RV end(const struct call *c, CK_RV rv)
 
 WRAP(Initialize, (void *args), 0, (args))
 WRAP(Finalize, (void *reserved), 0, (reserved))
+WRAP(GetInfo, (CK_INFO * info), 0, (info))
+WRAP(GetSlotInfo, (CK_SLOT_ID slot, CK_SLOT_INFO *info), 0, (slot, info))
 WRAP(GetSlotList, (CK_BBOOL present, CK_SLOT_ID *list, CK_ULONG *n), 0,
      (present, list, n))
 WRAP(GetMechanismInfo,
@@ -176,11 +178,30 @@ WRAP(FindObjectsInit, (CK_SESSION_HANDLE s, CK_ATTRIBUTE *t, CK_ULONG n), s,
      (s, t, n))
 WRAP(FindObjectsFinal, (CK_SESSION_HANDLE s), s, (s))
 WRAP(DestroyObject, (CK_SESSION_HANDLE s, CK_OBJECT_HANDLE o), s, (s, o))
-WRAP(GenerateKeyPair,
-     (CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_ATTRIBUTE *pub, CK_ULONG n_pub,
-      CK_ATTRIBUTE *priv, CK_ULONG n_priv, CK_OBJECT_HANDLE *ret_pub,
-      CK_OBJECT_HANDLE *ret_priv),
-     s, (s, m, pub, n_pub, priv, n_priv, ret_pub, ret_priv))
+
+static CK_RV faulty_GenerateKeyPair(CK_SESSION_HANDLE s, CK_MECHANISM *m,
+                                    CK_ATTRIBUTE *pub, CK_ULONG n_pub,
+                                    CK_ATTRIBUTE *priv, CK_ULONG n_priv,
+                                    CK_OBJECT_HANDLE *ret_pub,
+                                    CK_OBJECT_HANDLE *ret_priv)
+{
+    static CK_OBJECT_HANDLE first[2];
+    struct call c = begin("C_GenerateKeyPair", s);
+    CK_RV rv = skips(&c) ? CKR_OK
+                         : real->C_GenerateKeyPair(s, m, pub, n_pub, priv,
+                                                   n_priv, ret_pub, ret_priv);
+
+    pthread_mutex_lock(&lock);
+    if (rv == CKR_OK && !skips(&c) && !first[0]) {
+        first[0] = *ret_pub;
+        first[1] = *ret_priv;
+    } else if (rv == CKR_OK && c.rule.twin) {
+        *ret_pub = first[0];
+        *ret_priv = first[1];
+    }
+    pthread_mutex_unlock(&lock);
+    return end(&c, rv);
+}
 
 static CK_RV faulty_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
 {
@@ -302,6 +323,23 @@ static CK_RV faulty_SignInit(CK_SESSION_HANDLE s, CK_MECHANISM *m,
     return end(&c, rv);
 }
 
+/* The signature made before takes the place of this one, which is kept. */
+static void give_last(CK_BYTE *sig, CK_ULONG *len, CK_ULONG room)
+{
+    static CK_BYTE last[LONG_SIGNATURE];
+    static CK_ULONG last_len;
+    CK_BYTE now[LONG_SIGNATURE];
+    CK_ULONG now_len = *len;
+
+    memcpy(now, sig, now_len);
+    if (last_len && last_len <= room) {
+        memcpy(sig, last, last_len);
+        *len = last_len;
+    }
+    memcpy(last, now, now_len);
+    last_len = now_len;
+}
+
 static CK_RV faulty_Sign(CK_SESSION_HANDLE s, CK_BYTE *data, CK_ULONG len,
                          CK_BYTE *sig, CK_ULONG *sig_len)
 {
@@ -313,6 +351,11 @@ static CK_RV faulty_Sign(CK_SESSION_HANDLE s, CK_BYTE *data, CK_ULONG len,
         (*sig_len)--;
     if (rv == CKR_OK && c.rule.longer && room >= LONG_SIGNATURE)
         *sig_len = LONG_SIGNATURE;
+    if (rv == CKR_OK && c.rule.last && *sig_len <= LONG_SIGNATURE) {
+        pthread_mutex_lock(&lock);
+        give_last(sig, sig_len, room);
+        pthread_mutex_unlock(&lock);
+    }
     if (rv == CKR_OK && c.rule.flip)
         sig[*sig_len / 2] ^= 1;
     return end(&c, rv);
@@ -335,6 +378,8 @@ CK_RV EXPORT C_GetFunctionList(CK_FUNCTION_LIST **list)
     ours.C_GetFunctionList = C_GetFunctionList;
     ours.C_Initialize = faulty_Initialize;
     ours.C_Finalize = faulty_Finalize;
+    ours.C_GetInfo = faulty_GetInfo;
+    ours.C_GetSlotInfo = faulty_GetSlotInfo;
     ours.C_GetSlotList = faulty_GetSlotList;
     ours.C_GetTokenInfo = faulty_GetTokenInfo;
     ours.C_GetMechanismInfo = faulty_GetMechanismInfo;

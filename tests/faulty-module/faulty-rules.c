@@ -34,6 +34,8 @@ static void parse_word(struct faulty_rule *r, char *word)
         r->after = (unsigned)n;
     else if (strcmp(word, "count") == 0)
         r->count = (unsigned)n;
+    else if (strcmp(word, "every") == 0)
+        r->every = (unsigned)n;
     else if (strcmp(word, "ms") == 0)
         r->ms = (unsigned)n;
     else if (strcmp(word, "limit") == 0)
@@ -70,6 +72,10 @@ static void parse_word(struct faulty_rule *r, char *word)
         r->longer = true;
     else if (strcmp(word, "flip") == 0)
         r->flip = true;
+    else if (strcmp(word, "last") == 0)
+        r->last = true;
+    else if (strcmp(word, "twin") == 0)
+        r->twin = true;
     else if (strcmp(word, "logout") == 0)
         r->logout = true;
     else if (strcmp(word, "closeall") == 0)
@@ -143,7 +149,8 @@ struct faulty_rule faulty_rule_get(const char *function,
             continue;
         r->seen++;
         if (r->seen > r->after &&
-            (r->count == 0 || r->seen <= r->after + r->count))
+            (r->count == 0 || r->seen <= r->after + r->count) &&
+            (r->every == 0 || r->seen % r->every == 0))
             found = *r;
     }
     pthread_mutex_unlock(&rules_lock);

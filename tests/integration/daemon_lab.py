@@ -241,10 +241,14 @@ def _der_int(raw):
     return b"\x02" + bytes([len(raw)]) + raw
 
 
-def _pem(jwk):
+def spki_of(jwk):
     point = b"\x04" + unb64(jwk["x"]) + unb64(jwk["y"])
-    spki = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200"
+    return bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200"
                          ) + point
+
+
+def _pem(jwk):
+    spki = spki_of(jwk)
     return ("-----BEGIN PUBLIC KEY-----\n"
             + base64.encodebytes(spki).decode() +
             "-----END PUBLIC KEY-----\n")

@@ -50,6 +50,8 @@ class Place:
     uri = "pkcs11:token=t1"
     algs = ("ES256", "ES384", "RS256", "EdDSA")
     proves_attrs = True
+    rsa_bits = (2048, 3072, 4096)
+    processes = 2  # what may become of Processes=2
     pin = PIN
     wrong_pin = "4321-is-wrong-but-long"
     # Tests of token_conformance.py on what a backend answers "unsupported" to.
@@ -96,6 +98,9 @@ class Place:
         reply = helper.generate(label, alg, bits)
         equal(reply.result, "OK", f"generating {label}: {reply.text}")
         return Key(reply.data)
+
+    def destroy(self, helper, label):
+        equal(helper.ask("DESTROY", label).result, "OK", f"destroy {label}")
 
     def record(self):
         return self.state / "token/t/pin-failed"

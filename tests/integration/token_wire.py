@@ -79,14 +79,20 @@ class Helper:
 
     def __init__(self, program, config, name, env=None, stderr=None,
                  timeout=90):
+        self.argv = [str(program), "--config", str(config), name]
+        self.env, self.stderr, self.timeout = env, stderr, timeout
+        self.begin()
+
+    def begin(self):
+        """A process and a connection to it; once more when it has ended."""
         self.sock, other = socket.socketpair(socket.AF_UNIX,
                                              socket.SOCK_SEQPACKET)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        self.sock.settimeout(timeout)
+        self.sock.settimeout(self.timeout)
         fd = other.fileno()
         self.process = subprocess.Popen(
-            [str(program), "--config", str(config), "--fd", str(fd), name],
-            pass_fds=[fd], env=env, stderr=stderr, stdin=subprocess.DEVNULL)
+            [*self.argv, "--fd", str(fd)], pass_fds=[fd], env=self.env,
+            stderr=self.stderr, stdin=subprocess.DEVNULL)
         other.close()
         self.next_id = 1
 
@@ -169,13 +175,17 @@ def _der_int(raw):
     return _der(2, (b"\0" if raw[0] & 0x80 else b"") + raw)
 
 
+def ecdsa_der(signature):
+    """ECDSA-Sig-Value of r||s."""
+    half = len(signature) // 2
+    return _der(0x30, _der_int(signature[:half]) + _der_int(signature[half:]))
+
+
 def verifies(spki, alg, data, signature, folder):
     """Does openssl(1) accept this JWS signature?"""
     folder = pathlib.Path(folder)
     if alg in ("ES256", "ES384"):
-        half = len(signature) // 2
-        signature = _der(0x30, _der_int(signature[:half]) +
-                         _der_int(signature[half:]))
+        signature = ecdsa_der(signature)
     files = [folder / n for n in ("v.spki", "v.sig", "v.data")]
     for path, content in zip(files, (spki, signature, data)):
         path.write_bytes(content)
