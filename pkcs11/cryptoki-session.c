@@ -145,14 +145,13 @@ void cryptoki_has_destroyed(struct backend *b)
 }
 
 /* The ladder finds the session public then, logs in, and resets it once more:
- * every second time there is nothing to do. */
+ * as long as it has loaded nothing there is nothing to do. */
 static void make_room(struct backend_session *s)
 {
-    if (!s->b->tpm2)
+    if (!s->b->tpm2 || !s->has_loaded)
         return;
-    if (!s->logged_out)
-        (void)s->b->f->C_Logout(s->handle);
-    s->logged_out = !s->logged_out;
+    (void)s->b->f->C_Logout(s->handle);
+    s->has_loaded = false;
 }
 
 enum token_result cryptoki_session_reset(struct backend_session *s,

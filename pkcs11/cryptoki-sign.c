@@ -81,8 +81,10 @@ enum token_result cryptoki_begin(struct backend_session *s,
                                  struct backend_error *reterr)
 {
     CK_MECHANISM m = { mechanism(s, key->key.alg), NULL, 0 };
-    CK_RV rv = s->b->f->C_SignInit(s->handle, &m, key->handle);
+    CK_RV rv;
 
+    s->has_loaded = true;
+    rv = s->b->f->C_SignInit(s->handle, &m, key->handle);
     if (rv != CKR_OK)
         return cryptoki_trouble(s, rv, "C_SignInit", reterr);
     s->begun = true;

@@ -50,7 +50,7 @@ struct backend_session {
     CK_SESSION_HANDLE handle; /* CK_INVALID_HANDLE: lost */
     EVP_MD_CTX *digest;
     bool begun;      /* C_SignInit was called ahead */
-    bool logged_out; /* by the reset before, to make room */
+    bool has_loaded; /* a key, perhaps, since it was reset */
 };
 
 /* An attribute's value, read into fixed space; len 0 when it is not there. */

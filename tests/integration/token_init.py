@@ -190,6 +190,11 @@ def a_tpm_has_more_keys_than_room(p):
         for label in labels * 2:
             reply = h.sign(label, "ES256", b"header.payload")
             equal(reply.result, "OK", f"{label}: {reply.text}")
+        # A key that signs often is begun with ahead of the next request.
+        for label in labels[:3]:
+            for _ in range(40):
+                equal(h.sign(label, "ES256", b"header.payload").result, "OK")
+            p.make_key(h, f"acme-guardian:{label}:new", "ES256")
     with p.start() as h:
         for _ in range(5):
             p.make_key(h, "acme-guardian:x", "ES256")

@@ -36,7 +36,7 @@ class Client(threading.Thread):
         self.ends = threading.Event()
 
     def run(self):
-        v = L.Varlink(self.g.client, 240)
+        v = L.Varlink(self.g.client, 100)
         try:
             while not self.ends.is_set():
                 self.ask(v, f"{self.number}-{self.signed}")
@@ -81,7 +81,7 @@ class Load:
         before = [c.signed for c in self.clients]
         L.wait_for("all clients' next signatures", lambda: any(
             c.wrong for c in self.clients) or all(
-                c.signed > n + 1 for c, n in zip(self.clients, before)), 240)
+                c.signed > n + 1 for c, n in zip(self.clients, before)), 100)
         wrong = [w for c in self.clients for w in c.wrong]
         L.expect(not wrong, str(wrong[:3]))
 
@@ -89,13 +89,13 @@ class Load:
         """All have been told so since."""
         before = [c.unavailable for c in self.clients]
         L.wait_for("unavailable", lambda: all(
-            c.unavailable > n for c, n in zip(self.clients, before)), 240)
+            c.unavailable > n for c, n in zip(self.clients, before)), 100)
 
     def end(self, what, times):
         for c in self.clients:
             c.ends.set()
         for c in self.clients:
-            c.join(240)
+            c.join(100)
         wrong = [w for c in self.clients for w in c.wrong]
         L.expect(not wrong, str(wrong[:3]))
         L.expect(not any(c.is_alive() for c in self.clients), "all end")
@@ -221,7 +221,7 @@ def test_sessions_are_lost_by_the_hundred():
         (g.lab.dir / "rules.new").rename(g.rules)
         L.wait_for("some hundred sessions", lambda: any(
             c.wrong for c in load.clients) or
-            calls(g, "C_OpenSession") > opened + 500, 240)
+            calls(g, "C_OpenSession") > opened + 500, 100)
         lost = calls(g, "C_OpenSession") - opened
         (g.lab.dir / "rules.new").write_text("\n")
         (g.lab.dir / "rules.new").rename(g.rules)
