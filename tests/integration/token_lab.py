@@ -159,7 +159,8 @@ class Faulty(SoftHsm):
     def trace(self, function=None):
         if not self.trace_file.exists():
             return []
-        lines = [l.split() for l in self.trace_file.read_text().splitlines()]
+        whole = self.trace_file.read_text().rpartition("\n")[0]
+        lines = [l.split() for l in whole.splitlines()]
         return [l for l in lines if function in (None, l[2])]
 
     def logins(self):
