@@ -181,6 +181,11 @@ static int say_value(const json_t *p, struct buf *b)
     return say_text(p, parameter ? parameter : "invalid value", "text", b);
 }
 
+static int say_registry(const json_t *p, struct buf *b)
+{
+    return say_text(p, "the daemon's registry cannot be written", "text", b);
+}
+
 static int say_issuer(const json_t *p, struct buf *b)
 {
     const char *issuer = member(p, "issuer");
@@ -280,6 +285,7 @@ static const struct {
     { ADMIN "NoSuchName", CTL_EXIT_NO, say_no_name },
     { ADMIN "TokenFailed", CTL_EXIT_UNAVAILABLE, say_token_failed },
     { ADMIN "AuditUnavailable", CTL_EXIT_UNAVAILABLE, say_audit },
+    { ADMIN "RegistryUnavailable", CTL_EXIT_UNAVAILABLE, say_registry },
     { ADMIN "AlreadyTaken", CTL_EXIT_NO, say_taken },
     { ADMIN "NotPermitted", CTL_EXIT_NOT_PERMITTED, say_role },
     { ADMIN "Busy", CTL_EXIT_TRY_AGAIN, say_busy },

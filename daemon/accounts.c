@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "daemon/guardian.h"
 #include "daemon/message-ids.h"
+#include "daemon/registry.h"
 #include "daemon/rotate.h"
 
 #define OLD_REGISTRY                                                           \
@@ -144,7 +145,7 @@ int accounts_add(struct guardian *g, const struct store_account *row,
     r = store_account_copy(row, &copy);
     if (r)
         return r;
-    r = store_account_add(g->store, row);
+    r = registry_note(g, store_account_add(g->store, row));
     if (r == 0)
         r = accounts_insert(g, &copy, ret);
     store_account_deinit(&copy);
@@ -200,8 +201,8 @@ static int accounts_put(struct guardian *g, struct account *a,
     r = store_account_copy(row, &copy);
     if (r)
         return r;
-    r = rotation ? store_rotation_put(g->store, rotation, row)
-                 : store_account_update(g->store, row);
+    r = registry_note(g, rotation ? store_rotation_put(g->store, rotation, row)
+                                  : store_account_update(g->store, row));
     if (r) {
         store_account_deinit(&copy);
         return r;

@@ -8,6 +8,7 @@
 #include "daemon/admin-call.h"
 #include "daemon/params.h"
 #include "daemon/record-rules.h"
+#include "daemon/registry.h"
 
 /* AccountList, AccountShow, and what the CA's answers leave behind:
  * AccountRegistered, AccountUpdated, AccountDeactivated. */
@@ -162,8 +163,10 @@ ADMIN_METHOD(admin_on_account_show)
 void admin_update_account(struct guardian *g, struct varlink_call *call,
                           struct account *a, const struct store_account *row)
 {
-    if (accounts_update(g, a, row))
-        admin_error_busy(call);
+    int r = accounts_update(g, a, row);
+
+    if (r)
+        registry_error(call, r);
     else
         admin_reply_account(call, a);
 }

@@ -8,6 +8,7 @@
 #include "daemon/admin-call.h"
 #include "daemon/message-ids.h"
 #include "daemon/params.h"
+#include "daemon/registry.h"
 #include "daemon/reload.h"
 
 /* Reload, Suspend, Resume. */
@@ -104,29 +105,56 @@ static void format_scope(const struct scope *s, char *text, size_t len)
                    s->name ? s->name : "");
 }
 
+#define SUSPENDED_UNSAVED "Suspended (only until a restart)"
+
+/* *ret_why: 0, or why the registry does not have it. */
+static int suspend_now(struct guardian *g, const struct store_suspension *x,
+                       int *ret_why)
+{
+    *ret_why = registry_note(g, store_suspend(g->store, x));
+    return registry_cannot(*ret_why) ? store_suspend_unsaved(g->store, x)
+                                     : *ret_why;
+}
+
+static void error_unsaved(struct varlink_call *call, int r)
+{
+    char text[160];
+
+    (void)snprintf(text, sizeof(text),
+                   "it is suspended, but a restart forgets that: the registry "
+                   "cannot be written: %s",
+                   strerror(-r));
+    admin_error(call, "RegistryUnavailable", json_pack("{s:s}", "text", text));
+}
+
 ADMIN_METHOD(admin_on_suspend)
 {
     struct guardian *g = userdata;
     struct scope s = { .scope = "" };
     char detail[128], by[ADMIN_BY_MAX];
+    int why = 0;
     int r;
 
     if (!take_scope(g, call, parameters, &s))
         return;
     format_scope(&s, detail, sizeof(detail));
-    /* It only takes away: an audit log that is full must not prevent it. */
+    /* It only takes away: neither an audit log that is full must prevent it nor
+     * a registry that cannot be written. */
     admin_note(g, call, &(struct admin_subject){ .detail = detail });
     admin_by(varlink_call_peer(call)->uid, by);
-    r = store_suspend(g->store, &(struct store_suspension){
-                                    /* The registry only reads them. */
-                                    .scope = params_borrow(s.scope),
-                                    .name = params_borrow(s.name),
-                                    .since_s = time(NULL),
-                                    .by = by });
-    if (r == 0 || r == STORE_E_EXISTS)
-        r = scope_changed(g, call, &s, "Suspended");
+    r = suspend_now(g,
+                    &(struct store_suspension){ /* Only read. */
+                                                .scope = params_borrow(s.scope),
+                                                .name = params_borrow(s.name),
+                                                .since_s = time(NULL),
+                                                .by = by },
+                    &why);
+    if (r == 0)
+        r = scope_changed(g, call, &s, why ? SUSPENDED_UNSAVED : "Suspended");
     if (r)
-        admin_error_busy(call);
+        registry_error(call, r);
+    else if (why)
+        error_unsaved(call, why);
     else
         varlink_reply(call, (struct bytes){ 0 });
 }
@@ -143,7 +171,7 @@ ADMIN_METHOD(admin_on_resume)
     format_scope(&s, detail, sizeof(detail));
     if (!admin_begin(g, call, &(struct admin_subject){ .detail = detail }))
         return;
-    r = store_resume(g->store, s.scope, s.name);
+    r = registry_note(g, store_resume(g->store, s.scope, s.name));
     if (r == STORE_E_MISSING) {
         admin_error_state(call, "active", "it was not suspended");
         return;
@@ -151,7 +179,7 @@ ADMIN_METHOD(admin_on_resume)
     if (r == 0)
         r = scope_changed(g, call, &s, "Resumed");
     if (r)
-        admin_error_busy(call);
+        registry_error(call, r);
     else
         varlink_reply(call, (struct bytes){ 0 });
 }

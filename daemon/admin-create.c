@@ -7,6 +7,7 @@
 #include "daemon/admin-call.h"
 #include "daemon/label.h"
 #include "daemon/params.h"
+#include "daemon/registry.h"
 
 /*
  * AccountCreate: a key on the token, then a row. The parameters stay valid
@@ -54,6 +55,8 @@ static void create_fail_token(struct create *c, const struct token_answer *a)
     create_free(c);
 }
 
+#define CREATE_E_AUDIT 100 /* beside STORE_E_* */
+
 /* Which key this is stands in the log before the account is there to use it. */
 static bool create_audit_key(const struct create *c)
 {
@@ -70,40 +73,38 @@ static bool create_audit_key(const struct create *c)
     return audit && audit_write(audit, &event) == 0;
 }
 
-static const char *create_add(struct create *c)
+/* Return: as accounts_add(); CREATE_E_AUDIT. */
+static int create_add(struct create *c)
 {
     struct account *a = NULL;
     int r;
 
     if (!create_audit_key(c))
-        return "AuditUnavailable";
+        return CREATE_E_AUDIT;
 
     c->row.created_s = time(NULL);
     c->row.key_since_s = c->row.created_s;
     c->row.status = ACCOUNT_CREATED;
     c->row.generation = 1;
     r = accounts_add(c->guardian, &c->row, &a);
-    if (r == STORE_E_EXISTS)
-        return "AccountExists";
-    if (r)
-        return "Busy";
-    create_done(c, a);
-    return NULL;
+    if (r == 0)
+        create_done(c, a);
+    return r;
 }
 
 static void create_store(struct create *c)
 {
-    const char *error = create_add(c);
+    int r = create_add(c);
 
-    if (!error)
+    if (r == 0)
         return;
-    if (strcmp(error, "Busy") == 0)
-        admin_error_busy(c->call);
-    else if (strcmp(error, "AccountExists") == 0)
-        admin_error(c->call, error,
+    if (r == CREATE_E_AUDIT)
+        admin_error(c->call, "AuditUnavailable", json_object());
+    else if (r == STORE_E_EXISTS)
+        admin_error(c->call, "AccountExists",
                     json_pack("{s:s}", "name", c->row.acme.name));
     else
-        admin_error(c->call, error, json_object());
+        registry_error(c->call, r);
     create_free(c);
 }
 

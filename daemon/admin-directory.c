@@ -6,6 +6,7 @@
 #include "daemon/admin-rotation.h"
 #include "daemon/directory-changes.h"
 #include "daemon/params.h"
+#include "daemon/registry.h"
 
 /*
  * AccountSetDirectory: what the CA's directory says now. A difference to what
@@ -178,8 +179,9 @@ static void set_directory(struct guardian *g, struct varlink_call *call,
         admin_error_records(call, a, r);
         return;
     }
-    if (accounts_update(g, a, row))
-        admin_error_busy(call);
+    r = accounts_update(g, a, row);
+    if (r)
+        registry_error(call, r);
     else
         varlink_reply_json(call, json_pack("{s:O}", "changes", changes));
 }

@@ -9,6 +9,7 @@
 #include "daemon/admin-call.h"
 #include "daemon/message-ids.h"
 #include "daemon/params.h"
+#include "daemon/registry.h"
 
 /* NameDeny, NameAllow, NameDenied. */
 
@@ -61,14 +62,14 @@ ADMIN_METHOD(admin_on_name_deny)
     /* It only takes away: an audit log that is full must not prevent it. */
     admin_note(g, call, &(struct admin_subject){ .detail = name });
     admin_by(varlink_call_peer(call)->uid, by);
-    r = store_deny(g->store,
-                   &(struct store_denied){ .name = params_borrow(name),
-                                           .since_s = time(NULL),
-                                           .by = by });
+    r = registry_note(g, store_deny(g->store, &(struct store_denied){
+                                                  .name = params_borrow(name),
+                                                  .since_s = time(NULL),
+                                                  .by = by }));
     if (r == 0)
         r = name_changed(g, call, name, "Denied");
     if (r)
-        admin_error_busy(call);
+        registry_error(call, r);
     else
         varlink_reply(call, (struct bytes){ 0 });
 }
@@ -82,7 +83,7 @@ ADMIN_METHOD(admin_on_name_allow)
     if (!take_domain(call, parameters, &name) ||
         !admin_begin(g, call, &(struct admin_subject){ .detail = name }))
         return;
-    r = store_allow(g->store, name);
+    r = registry_note(g, store_allow(g->store, name));
     if (r == STORE_E_MISSING) {
         admin_error(call, "NoSuchName", json_pack("{s:s}", "name", name));
         return;
@@ -90,7 +91,7 @@ ADMIN_METHOD(admin_on_name_allow)
     if (r == 0)
         r = name_changed(g, call, name, "Allowed again");
     if (r)
-        admin_error_busy(call);
+        registry_error(call, r);
     else
         varlink_reply(call, (struct bytes){ 0 });
 }

@@ -9,6 +9,7 @@
 #include "daemon/admin-rotation.h"
 #include "daemon/params.h"
 #include "daemon/record-rules.h"
+#include "daemon/registry.h"
 
 /* RecordAdd and RecordRemove. */
 
@@ -235,11 +236,13 @@ static void record_add(struct guardian *g, struct varlink_call *call,
                        const struct store_record *x, size_t n)
 {
     struct store_record_counts counts = { 0 };
+    int r;
 
     if (!audit_all(g, call, x, n) || !tell_rotations(g, call, x, n))
         return;
-    if (store_records_add(g->store, x, n, &counts))
-        admin_error_busy(call);
+    r = registry_note(g, store_records_add(g->store, x, n, &counts));
+    if (r)
+        registry_error(call, r);
     else
         varlink_reply_json(
             call, json_pack("{s:I,s:I,s:I}", "added", (json_int_t)counts.added,
@@ -292,6 +295,7 @@ ADMIN_METHOD(admin_on_record_remove)
     const struct identifiers ids = { &id, 1 };
     struct account *a;
     size_t removed = 0;
+    int r;
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))
         return;
@@ -304,9 +308,12 @@ ADMIN_METHOD(admin_on_record_remove)
                                               .identifiers = &ids,
                                               .detail = issuer }))
         return;
-    if (rotate_records_change(g, a, false, varlink_call_peer(call)) ||
-        store_record_remove(g->store, account, domain, issuer, &removed))
-        admin_error_busy(call);
+    r = rotate_records_change(g, a, false, varlink_call_peer(call));
+    if (r == 0)
+        r = registry_note(g, store_record_remove(g->store, account, domain,
+                                                 issuer, &removed));
+    if (r)
+        registry_error(call, r);
     else
         varlink_reply_json(call,
                            json_pack("{s:I}", "removed", (json_int_t)removed));

@@ -8,6 +8,7 @@
 #include "daemon/admin-rotation.h"
 #include "daemon/guardian.h"
 #include "daemon/params.h"
+#include "daemon/registry.h"
 
 /*
  * RotationRecords and RotationAccept: what guardianctl says of the records that
@@ -249,14 +250,14 @@ ADMIN_METHOD(admin_on_rotation_accept)
             &(struct admin_subject){ .account = account, .detail = zone }))
         return;
     admin_by(varlink_call_peer(call)->uid, by);
-    r = store_rotation_zone_accept(
-        g->store,
-        &(struct store_rotation_zone){ .account = params_borrow(account),
-                                       .zone = params_borrow(zone),
-                                       .accepted_s = time(NULL),
-                                       .by = by });
+    r = registry_note(g, store_rotation_zone_accept(
+                             g->store, &(struct store_rotation_zone){
+                                           .account = params_borrow(account),
+                                           .zone = params_borrow(zone),
+                                           .accepted_s = time(NULL),
+                                           .by = by }));
     if (r)
-        admin_error_busy(call);
+        registry_error(call, r);
     else
         admin_reply_rotation(call, a);
 }

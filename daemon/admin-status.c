@@ -100,6 +100,10 @@ static json_t *collect_warnings(const struct guardian *g)
     if (g->audit && audit_reserve_state(g->audit))
         warn(warnings, "no space could be set aside for the audit log: %s",
              strerror(audit_reserve_state(g->audit)));
+    if (g->registry_error[0])
+        warn(warnings,
+             "the registry cannot be written, changes are refused: %s",
+             g->registry_error);
     if (g->audit && audit_first_key_waiting(g->audit))
         warn(warnings, "the audit log's first key lies on this host: take it "
                        "with guardianctl audit take-key and keep it elsewhere");

@@ -110,20 +110,12 @@ static bool decide_must_wait(const struct decision *d)
             !d->in.may_finish);
 }
 
-static uint64_t wall_clock_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static bool decide_quota(const struct policy_ruleset *rule, void *userdata)
 {
     struct decision *d = userdata;
 
     return quota_allows(d->guardian->quota, policy_ruleset_id(rule),
-                        policy_ruleset_orders_per_day(rule), wall_clock_ms(),
+                        policy_ruleset_orders_per_day(rule), quota_now_ms(),
                         d->payload_sha256);
 }
 
@@ -132,7 +124,7 @@ static int decide_count(const struct decision *d)
 {
     if (d->request->op != ACME_OP_ORDER)
         return 0;
-    return quota_count(d->guardian->quota, d->rule_id, wall_clock_ms(),
+    return quota_count(d->guardian->quota, d->rule_id, quota_now_ms(),
                        d->payload_sha256);
 }
 
@@ -176,7 +168,7 @@ static int decide_policy(struct decision *d, struct refusal *ret_refusal)
     if (v.reason == REASON_ORDERS_PER_DAY)
         d->retry_after_ms = quota_retry_after_ms(
             g->quota, d->rule_id, policy_ruleset_orders_per_day(v.rule),
-            wall_clock_ms());
+            quota_now_ms());
     if (!v.allowed)
         return refuse(ret_refusal, v.reason, "%s",
                       v.identifier ? v.identifier : "");

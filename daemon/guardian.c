@@ -47,10 +47,41 @@ struct token *guardian_token(const struct guardian *g, const char *name)
 
 /* ---- the audit log ---- */
 
+struct replay {
+    struct quota *quota;
+    uint64_t now_ms;  /* of the quota's clock */
+    uint64_t wall_ms; /* of the log's */
+    uint64_t last_ms; /* orders happened one after the other, whatever the
+                         clock said */
+};
+
 static int replay_order(const char *rule_id, uint64_t time_ms,
                         const uint8_t payload_sha256[static 32], void *userdata)
 {
-    return quota_count(userdata, rule_id, time_ms, payload_sha256);
+    struct replay *r = userdata;
+    uint64_t at_ms = quota_time_ms(r->now_ms, r->wall_ms, time_ms);
+
+    if (at_ms > r->last_ms)
+        r->last_ms = at_ms;
+    return quota_count(r->quota, rule_id, r->last_ms, payload_sha256);
+}
+
+static void guardian_count_orders(struct guardian *g)
+{
+    struct replay replay = { .quota = g->quota, .now_ms = quota_now_ms() };
+    struct timespec now;
+    int r;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    replay.wall_ms = now.tv_sec > 0 ? (uint64_t)now.tv_sec * 1000 : 0;
+    /* A host without a clock begins in 1970. */
+    r = audit_replay_orders(
+        g->audit, replay.wall_ms > DAY_MS ? replay.wall_ms - DAY_MS : 0,
+        replay_order, &replay);
+    if (r)
+        log_msg(LOG_WARNING,
+                "Cannot count the last day's orders from the audit log: %s",
+                strerror(-r));
 }
 
 static void guardian_audit_process(struct guardian *g, const char *what)
@@ -93,8 +124,6 @@ static int guardian_check_mark(struct guardian *g)
 
 static void guardian_open_audit(struct guardian *g)
 {
-    struct timespec now;
-    uint64_t now_ms;
     int r;
 
     g->audit_tried_ms = names_now_ms();
@@ -113,13 +142,7 @@ static void guardian_open_audit(struct guardian *g)
         return;
     }
     g->audit_error = (struct errmsg){ 0 };
-    clock_gettime(CLOCK_REALTIME, &now);
-    now_ms = (uint64_t)now.tv_sec * 1000;
-    r = audit_replay_orders(g->audit, now_ms - DAY_MS, replay_order, g->quota);
-    if (r)
-        log_msg(LOG_WARNING,
-                "Cannot count the last day's orders from the audit log: %s",
-                strerror(-r));
+    guardian_count_orders(g);
 }
 
 struct audit *guardian_audit(struct guardian *g)

@@ -49,6 +49,7 @@ struct guardian {
     struct suspend suspend;
     struct denied denied;
     struct accounts accounts;
+    char registry_error[64]; /* empty: the last change could be written */
     bool mark_checked;       /* store-mark.h: */
     bool mark_fits;          /* the registry is no old one */
     struct spawner *spawner; /* NULL: every token has a HelperSocket= */

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #define DAY_S (24 * 3600)
 #define N_CHAINS 256
@@ -43,6 +44,24 @@ struct quota {
     struct rule *chains[N_CHAINS];
     struct recent recent[N_SETS][N_WAYS];
 };
+
+uint64_t quota_now_ms(void)
+{
+    struct timespec now = { 0 };
+
+    (void)clock_gettime(CLOCK_BOOTTIME, &now);
+    return 2 * QUOTA_DAY_MS + (uint64_t)now.tv_sec * 1000 +
+           (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t quota_time_ms(uint64_t now_ms, uint64_t wall_now_ms,
+                       uint64_t wall_time_ms)
+{
+    uint64_t age_ms =
+        wall_now_ms > wall_time_ms ? wall_now_ms - wall_time_ms : 0;
+
+    return now_ms - (age_ms < QUOTA_DAY_MS ? age_ms : QUOTA_DAY_MS);
+}
 
 int quota_new(struct quota **ret)
 {

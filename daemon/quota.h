@@ -7,10 +7,10 @@
 #include "base/cleanup.h"
 
 /*
- * OrdersPerDay=: signed orders of a rule set over the last 24 hours. Times are
- * wall-clock milliseconds since 1970, since the counts are rebuilt from the
- * audit log at start (audit_replay_orders()). A clock that was set back never
- * forgets an order and never holds one for more than a day.
+ * OrdersPerDay=: signed orders of a rule set over the last 24 hours, by a clock
+ * that nobody sets (quota_now_ms()). Only where the counts are rebuilt from the
+ * audit log at start (audit_replay_orders()) the wall clock's word is taken for
+ * the age of an order (quota_time_ms()).
  *
  * A payload signed again within QUOTA_RETRY_MS is the same order (a client
  * repeats it after badNonce): it counts once and is allowed at the limit too,
@@ -31,6 +31,15 @@ int quota_new(struct quota **ret) MUST_CHECK;
 struct quota *quota_free(struct quota *q);
 DEFINE_CLEANUP(struct quota *, quota_free)
 #define CLEANUP_QUOTA CLEANUP(quota_free_p)
+
+/* quota_now_ms() - milliseconds since boot, suspended or not, and two days, so
+ * that what was ordered before the boot has a time, too. */
+uint64_t quota_now_ms(void);
+
+/* quota_time_ms() - the same for an order that the audit log has. One of the
+ * future (the clock was set back) happened now at the latest. */
+uint64_t quota_time_ms(uint64_t now_ms, uint64_t wall_now_ms,
+                       uint64_t wall_time_ms);
 
 /* quota_allows() - may a rule set of @limit orders a day sign this one? */
 bool quota_allows(struct quota *q, const char *rule_id, unsigned limit,

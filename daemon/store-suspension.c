@@ -9,16 +9,13 @@ static const char *key_name(const char *name)
     return name ? name : "";
 }
 
-int store_suspend(struct store *s, const struct store_suspension *x)
+static int insert(struct store *s, const char *sql,
+                  const struct store_suspension *x)
 {
     CLEANUP_STMT sqlite3_stmt *stmt = NULL;
     int r;
 
-    r = sql_prepare(s->db,
-                    "INSERT INTO suspension (scope, name, since_s, by)"
-                    " VALUES (?1, ?2, ?3, ?4)"
-                    " ON CONFLICT (scope, name) DO NOTHING",
-                    &stmt);
+    r = sql_prepare(s->db, sql, &stmt);
     if (r == 0)
         r = sql_bind_text(stmt, 1, x->scope);
     if (r == 0)
@@ -30,22 +27,71 @@ int store_suspend(struct store *s, const struct store_suspension *x)
     return r ? r : sql_run(stmt);
 }
 
-int store_resume(struct store *s, const char *scope, const char *name)
+int store_suspend(struct store *s, const struct store_suspension *x)
+{
+    return insert(s,
+                  "INSERT INTO main.suspension (scope, name, since_s, by)"
+                  " VALUES (?1, ?2, ?3, ?4)"
+                  " ON CONFLICT (scope, name) DO NOTHING",
+                  x);
+}
+
+int store_suspend_unsaved(struct store *s, const struct store_suspension *x)
+{
+    return insert(s,
+                  "INSERT INTO temp.unsaved_suspension"
+                  " (scope, name, since_s, by) VALUES (?1, ?2, ?3, ?4)"
+                  " ON CONFLICT (scope, name) DO NOTHING",
+                  x);
+}
+
+int store_suspensions_save(struct store *s)
+{
+    int r;
+
+    r = sql_exec(s->db, "INSERT INTO main.suspension"
+                        " SELECT scope, name, since_s, by"
+                        " FROM temp.unsaved_suspension WHERE true"
+                        " ON CONFLICT (scope, name) DO NOTHING");
+    return r ? r : sql_exec(s->db, "DELETE FROM temp.unsaved_suspension");
+}
+
+/* *deleted: how many more. */
+static int delete_from(struct store *s, const char *sql, const char *scope,
+                       const char *name, int *deleted)
 {
     CLEANUP_STMT sqlite3_stmt *stmt = NULL;
     int r;
 
-    r = sql_prepare(
-        s->db, "DELETE FROM suspension WHERE scope = ?1 AND name = ?2", &stmt);
+    r = sql_prepare(s->db, sql, &stmt);
     if (r == 0)
         r = sql_bind_text(stmt, 1, scope);
     if (r == 0)
         r = sql_bind_text(stmt, 2, key_name(name));
     if (r == 0)
         r = sql_run(stmt);
+    if (r == 0)
+        *deleted += sqlite3_changes(s->db);
+    return r;
+}
+
+int store_resume(struct store *s, const char *scope, const char *name)
+{
+    int deleted = 0;
+    int r;
+
+    r = delete_from(s,
+                    "DELETE FROM main.suspension"
+                    " WHERE scope = ?1 AND name = ?2",
+                    scope, name, &deleted);
+    if (r == 0)
+        r = delete_from(s,
+                        "DELETE FROM temp.unsaved_suspension"
+                        " WHERE scope = ?1 AND name = ?2",
+                        scope, name, &deleted);
     if (r)
         return r;
-    return sqlite3_changes(s->db) > 0 ? 0 : STORE_E_MISSING;
+    return deleted > 0 ? 0 : STORE_E_MISSING;
 }
 
 struct suspension_array {
@@ -88,7 +134,9 @@ int store_suspensions(struct store *s, struct store_suspension **ret,
 
     r = sql_prepare(s->db,
                     "SELECT scope, nullif(name, ''), since_s, by"
-                    " FROM suspension ORDER BY scope, name",
+                    " FROM (SELECT * FROM main.suspension"
+                    "  UNION SELECT * FROM temp.unsaved_suspension)"
+                    " ORDER BY scope, name",
                     &stmt);
     while (r == 0) {
         r = sql_step(stmt, &row);

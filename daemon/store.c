@@ -152,7 +152,11 @@ static int configure(sqlite3 *db)
     return sql_exec(db, "PRAGMA synchronous = FULL;"
                         "PRAGMA foreign_keys = ON;"
                         "PRAGMA cell_size_check = ON;"
-                        "PRAGMA temp_store = MEMORY");
+                        "PRAGMA temp_store = MEMORY;"
+                        "CREATE TEMP TABLE unsaved_suspension ("
+                        " scope TEXT NOT NULL, name TEXT NOT NULL,"
+                        " since_s INTEGER NOT NULL, by TEXT NOT NULL,"
+                        " PRIMARY KEY (scope, name)) STRICT");
 }
 
 /*

@@ -231,6 +231,13 @@ int store_suspensions(struct store *s, struct store_suspension **ret,
                       size_t *ret_n) MUST_CHECK;
 void store_suspensions_free(struct store_suspension *x, size_t n);
 
+/* store_suspend_unsaved() - in memory, among store_suspensions() until it is
+ * closed: where the registry cannot be written. */
+int store_suspend_unsaved(struct store *s,
+                          const struct store_suspension *x) MUST_CHECK;
+/* store_suspensions_save() - these, now that it can. */
+int store_suspensions_save(struct store *s) MUST_CHECK;
+
 /*
  * store_records_add() - all of @x or none. One that is there (same account,
  * domain, issuer) gets the other members of @x, but keeps added_s.

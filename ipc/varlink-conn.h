@@ -85,6 +85,7 @@ TAILQ_HEAD(varlink_uids, varlink_uid);
 struct varlink_socket {
     unsigned n_refs;
     int fd;
+    int held; /* accepted, and waits for descriptors; or -1 */
     struct varlink_server *server;
     sd_event_source *source;
     struct varlink_listener listener;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -17,6 +18,7 @@
  */
 
 #define PAUSE_US (100 * 1000)
+#define SPARE_FDS 8
 
 static void socket_close(struct varlink_socket *l)
 {
@@ -24,6 +26,8 @@ static void socket_close(struct varlink_socket *l)
     l->server->turns.n_sockets -= l->waiting;
     l->source = sd_event_source_disable_unref(l->source);
     close(TAKE_FD(l->fd));
+    if (l->held >= 0)
+        close(TAKE_FD(l->held));
     l->server = NULL;
     varlink_socket_unref(l);
 }
@@ -90,15 +94,20 @@ static void pause_accepting(struct varlink_server *s)
     enable_listeners(s, SD_EVENT_OFF);
 }
 
-static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    (void)source;
-    (void)usec;
-    enable_listeners(userdata, SD_EVENT_ON);
-    return 0;
-}
-
 DEFINE_CLEANUP(struct varlink_uid *, varlink_uid_unref)
+
+/*
+ * The lowest free number is given first, so all below are in use. What is left
+ * is for looking up names, the token, the log's next file: a user that cannot
+ * be looked up would be refused as one that no rule names.
+ */
+static bool is_one_of_the_last(int fd)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+           (rlim_t)fd + SPARE_FDS >= limit.rlim_cur;
+}
 
 /* The limit comes before everything that costs more than one system call. */
 static int find_share(const struct varlink_socket *l, int fd,
@@ -128,6 +137,8 @@ static int admit(struct varlink_socket *l, int *fd)
     int r;
 
     r = find_share(l, *fd, &u);
+    if (r == 0 && is_one_of_the_last(*fd))
+        r = -EMFILE;
     if (r)
         return r;
     r = peer_new_connected_after(*fd, l->listener.use_peerpidfd,
@@ -144,14 +155,24 @@ static int admit(struct varlink_socket *l, int *fd)
     return 0;
 }
 
+/* By the lowest number that is free now, which tells how many are left. */
+static int take_held(struct varlink_socket *l)
+{
+    CLEANUP_FD int fd = TAKE_FD(l->held);
+    int lowest = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    return lowest < 0 ? TAKE_FD(fd) : lowest;
+}
+
 /* Return: 0 to go on, 1 when nobody waits, negative errno. */
 static int accept_one(struct varlink_socket *l)
 {
     uint64_t now_us = boottime_us();
-    CLEANUP_FD int fd = -1;
+    CLEANUP_FD int fd = take_held(l);
     int r;
 
-    fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0 && errno == EAGAIN) {
         l->empty_since_us = now_us;
         return 1;
@@ -159,7 +180,10 @@ static int accept_one(struct varlink_socket *l)
     if (fd < 0)
         return errno == EINTR || errno == ECONNABORTED ? 0 : -errno;
     r = admit(l, &fd);
-    return r == -EMFILE || r == -ENFILE ? r : 0;
+    if (r != -EMFILE && r != -ENFILE)
+        return 0;
+    l->held = TAKE_FD(fd);
+    return r;
 }
 
 /* Who connects waits for a turn as requests do: a storm of connections is kept
@@ -216,6 +240,22 @@ static int on_connect(sd_event_source *source, int fd, uint32_t revents,
     return 0;
 }
 
+static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct varlink_server *s = userdata;
+    struct varlink_socket *l;
+
+    (void)source;
+    (void)usec;
+    enable_listeners(s, SD_EVENT_ON);
+    TAILQ_FOREACH(l, &s->sockets, all)
+    {
+        if (l->held >= 0)
+            set_waiting(l, true);
+    }
+    return 0;
+}
+
 int varlink_server_listen(struct varlink_server *s, int fd,
                           const struct varlink_listener *listener)
 {
@@ -229,7 +269,7 @@ int varlink_server_listen(struct varlink_server *s, int fd,
     if (!l)
         return -ENOMEM;
     *l = (struct varlink_socket){
-        .n_refs = 1, .fd = fd, .server = s, .listener = *listener
+        .n_refs = 1, .fd = fd, .held = -1, .server = s, .listener = *listener
     };
     if (listener->instance) {
         l->instance = strdup(listener->instance);

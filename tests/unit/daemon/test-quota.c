@@ -191,6 +191,19 @@ static void test_unused_rule_sets_leave(void **state)
     }
 }
 
+static void test_age_of_what_the_log_has(void **state)
+{
+    const uint64_t now = quota_now_ms();
+
+    (void)state;
+    assert_true(now >= 2 * DAY); /* a day ago is a time, too */
+    assert_true(quota_now_ms() >= now);
+    assert_int_equal(quota_time_ms(now, START, START - 5000), now - 5000);
+    assert_int_equal(quota_time_ms(now, START, START + 5000), now);
+    assert_int_equal(quota_time_ms(now, START, START - 9 * DAY), now - DAY);
+    assert_int_equal(quota_time_ms(now, 0, START), now);
+}
+
 #define WITH_QUOTA(fn)                                                         \
     cmocka_unit_test_setup_teardown(fn, new_quota, free_quota)
 
@@ -208,6 +221,7 @@ int main(void)
         WITH_QUOTA(test_clock_set_back_holds_for_a_day_at_most),
         WITH_QUOTA(test_many_orders_over_many_seconds_are_all_counted),
         WITH_QUOTA(test_unused_rule_sets_leave),
+        WITH_QUOTA(test_age_of_what_the_log_has),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

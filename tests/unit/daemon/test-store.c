@@ -127,6 +127,43 @@ static void test_status_names_go_both_ways(void **state)
     assert_int_equal(account_status_parse("Valid"), ACCOUNT_UNSET);
 }
 
+static size_t suspended(struct store *s)
+{
+    struct store_suspension *got;
+    size_t n;
+
+    assert_int_equal(store_suspensions(s, &got, &n), 0);
+    store_suspensions_free(got, n);
+    return n;
+}
+
+static void test_unsaved_suspensions_hold_until_it_is_closed(void **state)
+{
+    const struct store_suspension one = { "client", "7", 17, "uid 0" };
+    const struct store_suspension two = { "all", NULL, 18, "uid 0" };
+    struct store *s = open_store(*state);
+
+    assert_int_equal(store_suspend_unsaved(s, &one), 0);
+    assert_int_equal(store_suspend_unsaved(s, &one), 0);
+    assert_int_equal(store_suspend_unsaved(s, &two), 0);
+    assert_int_equal(suspended(s), 2);
+    assert_int_equal(store_resume(s, "all", NULL), 0);
+    assert_int_equal(store_resume(s, "all", NULL), STORE_E_MISSING);
+    assert_int_equal(suspended(s), 1);
+    store_close(s);
+
+    s = open_store(*state);
+    assert_int_equal(suspended(s), 0);
+    assert_int_equal(store_suspend_unsaved(s, &one), 0);
+    assert_int_equal(store_suspensions_save(s), 0);
+    assert_int_equal(suspended(s), 1);
+    store_close(s);
+
+    s = open_store(*state);
+    assert_int_equal(suspended(s), 1);
+    store_close(s);
+}
+
 static void test_suspensions_survive_until_resumed(void **state)
 {
     const struct store_suspension all = { "all", NULL, 17, "uid 0" };
@@ -251,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_copy_shares_nothing),
         cmocka_unit_test(test_status_names_go_both_ways),
         IN_DIR(test_suspensions_survive_until_resumed),
+        IN_DIR(test_unsaved_suspensions_hold_until_it_is_closed),
         IN_DIR(test_suspension_scopes_are_closed),
         IN_DIR(test_instance_is_made_once),
         IN_DIR(test_row_with_a_cut_key_is_corrupt),
