@@ -40,6 +40,7 @@ def for_all_users(build):
                  "tests/tools/dns-drive",
                  "tests/tools/find-scalar", "tests/tools/provider-drive",
                  "client-shim/libacme-guardian.so", "tests/tools/crash-gate.so",
+                 "tests/tools/fake-clock.so",
                  "tests/faulty-module/faulty-pkcs11.so"):
         if (build / name).exists():
             (stage / name).parent.mkdir(parents=True, exist_ok=True)

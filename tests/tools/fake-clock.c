@@ -3,7 +3,9 @@
 /*
  * For LD_PRELOAD: another clock than the host's, which machines share. The
  * file named by $FAKE_CLOCK has two numbers: the seconds that the wall clock is
- * ahead, and whether it is synchronised, 1 or 0. It is read anew each time.
+ * ahead, and whether it is synchronised, 1 or 0. It is read anew each time. A
+ * token helper, which may open nothing, or has not even the name, keeps the
+ * host's.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,6 +28,8 @@ static void look(long *ret_ahead, int *ret_synchronised)
 
     *ret_ahead = 0;
     *ret_synchronised = 1;
+    if (!f && (!path || errno == EPERM || errno == EACCES))
+        return;
     if (!f || fscanf(f, "%ld %d", ret_ahead, ret_synchronised) != 2)
         abort();
     (void)fclose(f);
