@@ -197,6 +197,18 @@ void varlink_conn_read(struct varlink_conn *c)
     varlink_conn_settle(c);
 }
 
+/* Nothing that it has sent is left: its place is free at once. */
+static bool is_at_end(struct varlink_conn *c)
+{
+    uint8_t octet;
+    ssize_t n;
+
+    if (varlink_frames_whole(&c->in))
+        return false;
+    n = recv(c->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 /* Until its turn, what it has sent is no reason to wake up. */
 static void hold_back(struct varlink_conn *c, bool hangup)
 {
@@ -319,7 +331,10 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents,
         return 0;
     if (c->queued == VARLINK_QUEUED_READY ||
         (!c->call && !has_output(c) && varlink_turns_must_wait(c))) {
-        hold_back(c, hangup);
+        if (hangup && is_at_end(c))
+            varlink_conn_close(c);
+        else
+            hold_back(c, hangup);
         return 0;
     }
     if (c->call)

@@ -124,6 +124,32 @@ static void test_all_of_a_flood_is_served(void **state)
     wait_for_connections(&f, 1);
 }
 
+/* Who is at the limit and goes can come again. */
+static void test_who_goes_leaves_a_place_at_once(void **state)
+{
+    CLEANUP(fixture_stop) struct fixture f;
+    CLEANUP_FD int other = -1;
+    CLEANUP_FD int again = -1;
+    int fds[N_FLOOD];
+
+    (void)state;
+    fixture_start(&f,
+                  (struct varlink_limits){ .connections_per_uid = N_FLOOD });
+    for (int i = 0; i < N_FLOOD; i++)
+        fds[i] = connect_as(&f, FLOODER);
+    fixture_spin(&f);
+    /* Its uid was the last, and another one is served as well. */
+    other = connect_as(&f, OTHER);
+    fixture_send(other, ECHO(2));
+    fixture_expect(&f, other, ANSWER(2));
+    fixture_send(fds[0], ECHO(2));
+    fixture_expect(&f, fds[0], ANSWER(2));
+    close_all(fds);
+    again = connect_as(&f, FLOODER);
+    fixture_send(again, ECHO(2));
+    fixture_expect(&f, again, ANSWER(2));
+}
+
 /* What was sent before a hang-up counts, also when it is not its turn. */
 static void test_who_goes_while_waiting_has_its_turn(void **state)
 {
@@ -157,6 +183,7 @@ int main(void)
         cmocka_unit_test(test_a_flood_is_one_of_two),
         cmocka_unit_test(test_who_connects_has_a_turn),
         cmocka_unit_test(test_all_of_a_flood_is_served),
+        cmocka_unit_test(test_who_goes_leaves_a_place_at_once),
         cmocka_unit_test(test_who_goes_while_waiting_has_its_turn),
     };
 
