@@ -67,6 +67,7 @@ int token_turns_join(struct token_turns *t, struct token_entry *e, uid_t uid,
         t->shared_until_us = now_us + SHARED_US;
     t->last = uid;
     u->n_entries++;
+    t->n_entries++;
     e->user = u;
     return 0;
 }
@@ -75,7 +76,10 @@ void token_turns_leave(const struct token_entry *e)
 {
     struct token_user *u = e->user;
 
-    if (!u || --u->n_entries > 0)
+    if (!u)
+        return;
+    u->turns->n_entries--;
+    if (--u->n_entries > 0)
         return;
     *(u->prev ? &u->prev->next : &u->turns->users) = u->next;
     if (u->next)
@@ -121,12 +125,20 @@ void token_turns_count(const struct token_entry *e, bool sent)
         e->user->n_sent--;
 }
 
+/* Where all have much to sign, nobody has to wait for somebody who rests. */
+static bool is_flooding(const struct token_turns *t, const struct token_user *u)
+{
+    unsigned others = t->n_entries - u->n_entries;
+
+    return u->n_entries > t->at_once && u->n_entries > 2 * others;
+}
+
 void token_turns_answered(const struct token_turns *t,
                           const struct token_entry *e, uint64_t now_us)
 {
     uint64_t took_us = now_us - e->sent_us;
 
-    if (!e->user)
+    if (!e->user || !is_flooding(t, e->user))
         return;
     if (t->at_once == 1)
         took_us += took_us / 2;

@@ -8,15 +8,17 @@
  *
  * The helper takes requests in the order in which they come: what one user has
  * there is what another one waits for. So a user has no more there than keeps
- * it busy. While others sign, too, it has half of that and a rest after each:
- * so others come in twice where a token does one thing at a time, and get a CPU
- * where the token is a program on this machine.
+ * it busy. While others sign, too, it has half of that, and if it has far more
+ * waiting than all of them a rest after each: so others come in twice where a
+ * token does one thing at a time, and get a CPU where the token is a program on
+ * this machine.
  */
 
 #define TOKEN_QUEUE_USER_MAX (TOKEN_QUEUE_MAX / 2)
 
 struct token_turns {
     struct token_user *users; /* of whom something is here */
+    unsigned n_entries;       /* theirs */
     unsigned at_once;         /* so many requests does the helper work on */
     uid_t last;               /* who came last; (uid_t)-1: nobody yet */
     uint64_t shared_until_us; /* others have come within a moment */
