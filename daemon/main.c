@@ -6,6 +6,9 @@
 #include <string.h>
 #include <syslog.h>
 #include <sysexits.h>
+#include <unistd.h>
+
+#include <jansson.h>
 
 #include "base/log.h"
 #include "base/turn-away.h"
@@ -128,6 +131,22 @@ static int block_signals(void)
     return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
 }
 
+/*
+ * Where jansson gets no memory for a token, it calls the text malformed, or
+ * goes on with octets missing: what is read would not be what is signed. The
+ * supervisor starts us again, which loses nothing.
+ */
+static void *json_memory(size_t len)
+{
+    void *p = malloc(len);
+
+    if (!p) {
+        log_msg(LOG_ERR, "Out of memory while reading or writing JSON");
+        _exit(EXIT_FAILURE);
+    }
+    return p;
+}
+
 int main(int argc, char *argv[])
 {
     struct options o = { .config_dir = SETTINGS_DIR };
@@ -139,6 +158,7 @@ int main(int argc, char *argv[])
     if (r >= 0)
         return r;
     log_init("acme-guardiand", o.debug);
+    json_set_alloc_funcs(json_memory, free);
     r = block_signals();
     if (r == 0)
         r = isolate_process(&e);

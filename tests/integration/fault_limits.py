@@ -81,17 +81,17 @@ def test_more_connections_than_descriptors():
         g.must("Reload")
         with D.AsUser(D.CLIENT, g.client) as early, \
                 D.AsUser(1, g.client) as named:
-            g.try_sign(early)
+            # Nobody has asked so far: who "daemon" is will be looked up.
             set_limit(g, pid, "nofile", descriptors(pid) + SLACK)
             waiting = [connect(path) for _ in range(3 * SLACK)
                        for path in (g.client, g.admin)]
             L.wait_for("all but its own", lambda: descriptors(pid) >=
                        limit_of(pid) - SPARE)
+            error = g.try_sign(named)
+            L.expect(not error, f"who is known by name is served: {error}")
             for _ in range(100):  # and files of the log end meanwhile
                 error = g.try_sign(early)
                 L.expect(not error, f"who is connected is served: {error}")
-            error = g.try_sign(named)
-            L.expect(not error, f"who is known by name is served: {error}")
             helper = helper_of(g)
             os.kill(helper, signal.SIGKILL)
             L.wait_for("another helper, or that there is none", lambda:
@@ -148,15 +148,13 @@ def press(g, seconds):
     large = json.dumps({"method": D.SIGNER + "SignInput", "parameters": {
         "account": "test", "protected": "e" * 30000,
         "payload": "e" * 30000}}).encode()
-    while time.monotonic() < end:
+    while time.monotonic() < end and len(held) < 1500:
         with contextlib.suppress(OSError):
             s = connect(g.client)
             s.settimeout(0.2)
-            s.sendall(large)  # it never ends
+            # It never ends. Small ones take what no large one fits into.
+            s.sendall(large[:(len(large), 4000, 500)[len(held) % 3]])
             held.append(s)
-        time.sleep(0.001)
-        if len(held) > 1000:
-            break
     return held
 
 
@@ -183,7 +181,7 @@ def test_memory_runs_out():
                 g.policy(big_policy())
                 held = press(g, 2)
                 for method in ("Reload", "Status", "AccountList", "Metrics"):
-                    with contextlib.suppress(OSError):
+                    with contextlib.suppress(OSError, L.Failed):
                         refused += g.ask_admin(method)[0] is not None
                 for h in held:
                     h.close()
@@ -197,10 +195,9 @@ def test_memory_runs_out():
             g.must("Reload")
             g.signs_again("with memory")
         F.tried(f"address space that ended at 4096 to 0 KiB more than was "
-                f"used, with 1,000 unfinished requests, 60,000 names to load "
-                f"and 4 clients: {refused} admin calls refused, "
-                f"{len(pids) - 1} times "
-                f"started again, clients were told {dict(told)}",
+                f"used, with up to 1,500 unfinished requests, 60,000 names to "
+                f"load and 4 clients: {refused} admin calls refused, "
+                f"{len(pids) - 1} times started again, clients were told {dict(told)}",
                 g.nothing_is_lost())
 
 
