@@ -181,7 +181,7 @@ def test_requests_in_flight_are_answered_before_it_stops(g):
     g.start()
 
 
-@with_guardian("Timeout=500ms\n")
+@with_guardian("Timeout=500ms\nSessions=1\n")
 def test_a_token_that_hangs_costs_its_timeout_and_no_more(g):
     helper = helper_of(g)
     stopped = [helper, *L.descendants(helper)]
