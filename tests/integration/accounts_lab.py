@@ -31,7 +31,9 @@ class World:
             "[Token lab]", f"Module={self.module}", "Token=pkcs11:token=lab",
             f"Pin=file:{lab.dir}/softhsm/pin",
             f"Environment=SOFTHSM2_CONF={env['SOFTHSM2_CONF']}",
-            f"Directory={lab.dir}/token-state", *self.token_lines(),
+            # A busy machine makes a hundred keys at once.
+            f"Directory={lab.dir}/token-state", "Timeout=60s",
+            *self.token_lines(),
             *more]) + "\n")
         self.start_daemon()
 
@@ -61,8 +63,8 @@ class World:
         r = self.run(*args, **more)
         words = " ".join(map(str, args))
         both = r.stdout + r.stderr
-        expect(r.returncode == code, f"{words}: exit {code}, not "
-               f"{r.returncode}: {both}")
+        expect(r.returncode == code, f"{words}: exit {r.returncode}, "
+               f"not {code}: {both}")
         for s in [says] if isinstance(says, str) else says or ():
             expect(s in both, f"{words}: '{s}' in: {both}")
         expect(never is None or never not in both,

@@ -157,6 +157,9 @@ Environment=SOFTHSM2_CONF={lab.dir}/softhsm/softhsm2.conf
             **env}, pass_fds=pass_fds)
         L.wait_for("the client socket", lambda: self.process.poll() is not None
                    or L.unix_open(self.admin))
+        if f"Socket={self.lacme}" in self.conf:
+            L.wait_for("the lacme socket", lambda: L.unix_listens(self.lacme)
+                       or self.process.poll() is not None)
         L.expect(self.process.poll() is None, "the daemon runs")
 
     def stop(self):
