@@ -350,6 +350,15 @@ static void on_stillborn(struct supervisor *v, struct child *c, int status)
     set_failed(v, c, &report);
 }
 
+/* It was alone, and had no request: those that wait are the next one's. */
+static void replace(struct supervisor *v, struct child *c)
+{
+    forget_child(v, c);
+    atomic_store(&v->shared->processes, 0);
+    atomic_store(&v->shared->sessions, 0);
+    start_first(v, false);
+}
+
 /* Return: an exit code, or NOT_YET. */
 static int on_exit_of(struct supervisor *v, pid_t pid, int status)
 {
@@ -374,8 +383,10 @@ static int on_exit_of(struct supervisor *v, pid_t pid, int status)
         forget_child(v, c);
         return NOT_YET;
     }
-    if (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_STALE)
-        return EX_TEMPFAIL; /* nothing has failed */
+    if (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_STALE) {
+        replace(v, c);
+        return NOT_YET;
+    }
     describe_exit(status, text, sizeof(text));
     log_msg(LOG_ERR, "token %s: %s; starting anew", v->token->name, text);
     return exit_code(status);

@@ -183,16 +183,17 @@ static void wait_for_go(struct worker *w)
         leave(WORKER_EXIT_CLOSED);
 }
 
-/* Nothing has failed. Where no other thread can be in a call, the token gets
- * its sessions back. */
+/* Nothing has failed. Where no other thread can have a request, the next worker
+ * takes over the connection, and the token gets its sessions back; else what
+ * they have is asked again over another. */
 static noreturn void leave_stale(struct answerer *a)
 {
     struct service *s = a->service;
 
-    if (s->n_answerers == 1) {
-        watch_start(a->watch, s->settings->timeout_ms);
-        s->ops->close(s->backend);
-    }
+    if (s->n_answerers > 1)
+        leave(WORKER_EXIT_LADDER);
+    watch_start(a->watch, s->settings->timeout_ms);
+    s->ops->close(s->backend);
     leave(WORKER_EXIT_STALE);
 }
 

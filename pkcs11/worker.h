@@ -17,7 +17,7 @@
 #define WORKER_EXIT_LADDER 11
 #define WORKER_EXIT_LATE 12   /* a call took longer than Timeout= */
 #define WORKER_EXIT_FAILED 13 /* could not start; it has been reported */
-#define WORKER_EXIT_STALE 14  /* this module is to be loaded anew */
+#define WORKER_EXIT_STALE 14  /* alone, with no request: the next takes over */
 
 /* What a worker says to its supervisor, once: started, or why not. */
 struct worker_report {

@@ -6,6 +6,22 @@ call: before the real call is made ("before") and after it was ("after"). What
 has to hold: the answer is what docs and daemon expect of this class, a key that
 is there is never said to be gone, no PIN is sent more often than once a start,
 the helper comes back, and then the key signs as before.
+
+What else real modules do wrong, and where it is tried:
+
+    a fault that is another code in each module     every code here, once and
+                                                    for good
+    sessions closed, login lost, all at once        token_faults.py, token_lost.py
+    an operation that stays active                  "after", each code of C_Sign
+    the token gone, cached as there, and back       token_faults.py, token_lost.py
+    a connection that is lost, SIGPIPE              token_lost.py, p11-kit
+    too few sessions, one handle for two threads    token_faults.py
+    wrong, locked, expired PIN; flags; none at all  here, token_faults.py and a
+                                                    TPM in token_lost.py
+    calls that hang, crash, print, fork, are slow   token_faults.py
+    signatures and handles that are another's       token_lies.py
+    readable keys, odd templates, twins, no label   token_faults.py
+    what each module cannot do                      token_conformance.py
 """
 
 import concurrent.futures

@@ -146,6 +146,19 @@ def destroyed_keys_are_gone(p):
         sign_well(p, h, "k:2", "ES256", other.spki)
 
 
+def a_key_is_destroyed_by_the_only_session(p):
+    """What waits meanwhile is answered, whatever it takes."""
+    with p.start(Sessions=1) as h:
+        for i in range(3):
+            make_key(p, h, f"k:{i}", "ES256")
+        for i in range(3):
+            p.destroy(h, f"k:{i}")
+            for reply in many(h, f"k:{i}", 3):
+                equal(reply.result, "NO_KEY", "signing with it")
+            make_key(p, h, f"n:{i}", "ES256")
+        equal([k.label for k in h.list()], [f"n:{i}" for i in range(3)], "list")
+
+
 def labels_of_others_are_neither_made_nor_destroyed(p):
     theirs = Foreign("other:k:1")
     with p.start(KeyPrefix="other") as h:

@@ -211,6 +211,7 @@ class Libp11(SoftHsm):
     cannot = ("rsa_sizes_are_honoured", "a_label_is_given_once",
               "lists_page_through_a_prefix", "a_key_is_found_by_uri",
               "destroyed_keys_are_gone",
+              "a_key_is_destroyed_by_the_only_session",
               "labels_of_others_are_neither_made_nor_destroyed")
 
     def make_key(self, helper, label, alg, bits=0):
