@@ -70,7 +70,6 @@ class NewFaulty(Making, Faulty):
 
 class NewTpm(Making, SoftHsm):
     module = TPM2_PKCS11
-    sessions = 1
 
     def make(self):
         self.tpm = Swtpm(self.folder)
