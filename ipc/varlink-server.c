@@ -250,6 +250,7 @@ static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
     enable_listeners(s, SD_EVENT_ON);
     TAILQ_FOREACH(l, &s->sockets, all)
     {
+        /* cppcheck-suppress uninitvar */
         if (l->held >= 0)
             set_waiting(l, true);
     }
