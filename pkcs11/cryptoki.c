@@ -180,6 +180,9 @@ void cryptoki_close(struct backend *b)
 {
     if (!b)
         return;
+    /* tpm2-pkcs11 lets keys go at a logout alone. */
+    if (b->tpm2 && b->anchor != CK_INVALID_HANDLE)
+        (void)b->f->C_Logout(b->anchor);
     if (b->f)
         (void)b->f->C_Finalize(NULL);
     if (b->library)
