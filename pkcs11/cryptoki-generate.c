@@ -160,6 +160,7 @@ static enum token_result make_key(struct backend_session *s,
     CK_OBJECT_HANDLE private = CK_INVALID_HANDLE;
     CK_RV rv;
 
+    (void)turn;
     s->has_loaded = true;
     rv = generate(s->b, rw, q, false, &public, &private);
     if (dislikes_template(rv))

@@ -94,6 +94,7 @@ enum token_result cryptoki_find(struct backend_session *s, const char *label,
     CLEANUP(cryptoki_turn_end)
     struct cryptoki_turn turn = cryptoki_turn_look(s->b);
 
+    (void)turn;
     return find(s, label, ret, reterr);
 }
 
@@ -110,6 +111,7 @@ enum token_result cryptoki_find_uri(struct backend_session *s, const char *text,
     struct backend_key by_label;
     enum token_result r = key_uri_parse(text, &uri, reterr);
 
+    (void)turn;
     if (r != TOKEN_S_OK)
         return r;
     if (!p11_kit_uri_match_token_info(uri, &s->b->token))
@@ -204,6 +206,7 @@ enum token_result cryptoki_list(struct backend_session *s, const char *prefix,
     size_t n = 0;
     CK_RV rv;
 
+    (void)turn;
     if (!found)
         return backend_fail(reterr, TOKEN_S_FAILED, BACKEND_CURE_RESTART, 0,
                             "out of memory");
@@ -250,6 +253,7 @@ static CK_RV destroy_pair(struct backend *b, CK_SESSION_HANDLE rw,
     struct cryptoki_turn turn = cryptoki_turn_change(b);
     CK_RV rv = b->f->C_DestroyObject(rw, key->handle);
 
+    (void)turn;
     cryptoki_has_destroyed(b);
     if (rv == CKR_OK)
         destroy_public(b, rw, &key->key);
