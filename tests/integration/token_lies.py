@@ -12,7 +12,7 @@ from verify_lab import Verifier
 KEYS = {"e1": ("ES256", 0), "e2": ("ES256", 0), "p": ("ES384", 0),
         "d": ("EdDSA", 0), "r1": ("RS256", 2048), "r2": ("RS256", 2048)}
 LENGTHS = {"ES256": 64, "ES384": 96, "EdDSA": 64, "RS256": 256}
-REQUESTS = 1500
+REQUESTS = 800
 WINDOW = 16  # requests under way
 # One bit, one octet less, many more, and a good one of another request.
 LIES = ("C_Sign flip every=3", "C_Sign short every=5", "C_Sign long every=7",
