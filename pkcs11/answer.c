@@ -153,6 +153,11 @@ static enum token_result do_list(void *userdata, struct backend_error *err)
                                     q->a->keys, &q->n_keys, err);
 }
 
+static bool room_is_short(const struct service *s)
+{
+    return s->ops->room_is_short && s->ops->room_is_short(s->backend);
+}
+
 /* Never twice: the first may have made a key. Where it is not known, the next
  * process will see it. */
 static enum token_result do_generate(void *userdata, struct backend_error *err)
@@ -161,7 +166,8 @@ static enum token_result do_generate(void *userdata, struct backend_error *err)
     enum token_result r;
 
     r = full_key_generate(q->a->service->ops, q->a->session, q->head->label,
-                          q->head->alg, q->head->rsa_bits, &q->key, err);
+                          q->head->alg, q->head->rsa_bits,
+                          room_is_short(q->a->service), &q->key, err);
     if (r != TOKEN_S_OK && err->cure != BACKEND_CURE_NONE)
         err->cure = BACKEND_CURE_RESTART;
     return r;
@@ -191,9 +197,7 @@ static enum token_result do_make_room(void *userdata, struct backend_error *err)
 
 static enum token_result make_room(struct request *q, struct backend_error *err)
 {
-    const struct service *s = q->a->service;
-
-    if (!s->ops->room_is_short || !s->ops->room_is_short(s->backend))
+    if (!room_is_short(q->a->service))
         return TOKEN_S_OK;
     keycache_clear(&q->a->cache);
     return climb(q, do_make_room, err);

@@ -17,14 +17,15 @@ bool full_key_is(const struct token_key *key)
 enum token_result full_key_generate(const struct backend_ops *ops,
                                     struct backend_session *s,
                                     const char *label, enum token_alg alg,
-                                    unsigned rsa_bits, struct backend_key *ret,
+                                    unsigned rsa_bits, bool first,
+                                    struct backend_key *ret,
                                     struct backend_error *reterr)
 {
     enum token_result r = TOKEN_S_UNSET;
 
     for (int i = 0; i < FULL_KEY_TRIES; i++) {
         r = ops->generate(s, label, alg, rsa_bits, ret, reterr);
-        if (r != TOKEN_S_OK || full_key_is(&ret->key))
+        if (r != TOKEN_S_OK || first || full_key_is(&ret->key))
             return r;
         r = ops->destroy(s, ret, reterr);
         if (r != TOKEN_S_OK)

@@ -57,7 +57,7 @@ static enum token_result make(struct backend_session *s, enum token_alg alg,
 {
     struct backend_error err;
 
-    return full_key_generate(&ops, s, "k", alg, 0, ret, &err);
+    return full_key_generate(&ops, s, "k", alg, 0, false, ret, &err);
 }
 
 static void test_a_short_key_does_not_stay(void **state)
@@ -73,6 +73,21 @@ static void test_a_short_key_does_not_stay(void **state)
     s = (struct backend_session){ .shorts = 2, .destroys = TOKEN_S_OK };
     assert_int_equal(make(&s, TOKEN_ALG_RS256, &key), TOKEN_S_OK);
     assert_int_equal(s.made, 1);
+}
+
+static void test_the_first_stays_where_none_may_be_destroyed(void **state)
+{
+    struct backend_session s = { .shorts = 2, .destroys = TOKEN_S_OK };
+    struct backend_error err;
+    struct backend_key key;
+
+    (void)state;
+    assert_int_equal(
+        full_key_generate(&ops, &s, "k", TOKEN_ALG_ES256, 0, true, &key, &err),
+        TOKEN_S_OK);
+    assert_false(full_key_is(&key.key));
+    assert_int_equal(s.made, 1);
+    assert_int_equal(s.destroyed, 0);
 }
 
 static void test_a_token_that_cannot_do_it(void **state)
@@ -123,6 +138,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_short_key_does_not_stay),
+        cmocka_unit_test(test_the_first_stays_where_none_may_be_destroyed),
         cmocka_unit_test(test_a_token_that_cannot_do_it),
         cmocka_unit_test(test_where_a_zero_octet_matters),
     };
