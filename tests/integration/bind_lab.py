@@ -99,8 +99,10 @@ class Bind:
         self.zones[name] = text + "\n".join(options)
 
     def secondary(self, name, primary):
-        """A copy of another Bind's zone."""
-        self.zones[name] = ("type secondary; "
+        """A copy of another Bind's zone; it asks, too, lest a NOTIFY is missed."""
+        self.zones[name] = ("type secondary; min-refresh-time 1; "
+                            "max-refresh-time 2; min-retry-time 1; "
+                            "max-retry-time 2; "
                             f'file "{self.dir}/{name}.copy"; masterfile-format '
                             f"text;\nprimaries {{ {primary.host} port "
                             f"{primary.port}; }};\n")
