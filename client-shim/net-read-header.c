@@ -112,7 +112,8 @@ void net_read_links(const char *value,
         p = skip_space(end + 1);
         while (*p == ';')
             p = read_parameter(p, &seen, &alternate);
-        if (alternate && !fn(url, userdata))
+        /* "<>" is what was asked for itself. */
+        if (alternate && url.len > 0 && !fn(url, userdata))
             return;
         if (*p != ',')
             return;

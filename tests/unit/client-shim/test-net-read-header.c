@@ -83,7 +83,7 @@ static void test_alternate_links_are_found_among_others(void **state)
         { "<a", "" },
         { "a;rel=alternate", "" },
         { "", "" },
-        { "<>;rel=alternate", "|" },
+        { "<>;rel=alternate, <b>;rel=alternate", "b|" },
         { "<a>;rel=alternate junk, <b>;rel=alternate", "a|" },
     };
 
