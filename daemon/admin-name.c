@@ -115,23 +115,19 @@ ADMIN_METHOD(admin_on_name_denied)
 {
     CLEANUP_PAGE struct page p = { 0 };
     struct guardian *g = userdata;
-    const char *after = "";
-    int64_t limit = 0;
-    const struct param params[] = {
-        { "after", PARAM_STRING, true, { .string = &after } },
-        { "limit", PARAM_NUMBER, true, { .number = &limit } },
-    };
+    struct admin_paging q = { .after = "" };
+    const struct param params[] = { ADMIN_PAGING_PARAMS(&q) };
     const char *last = "";
     int r;
 
     if (!params_take(call, parameters, params, ARRAY_LEN(params)))
         return;
     admin_note(g, call, &(struct admin_subject){ 0 });
-    r = page_begin(&p, "names", limit);
+    r = page_begin(&p, "names", q.limit);
     for (size_t i = 0; r == 0 && i < g->denied.n; i++) {
         const struct store_denied *x = &g->denied.items[i];
 
-        if (strcmp(x->name, after) <= 0)
+        if (strcmp(x->name, q.after) <= 0)
             continue;
         r = list_one(&p, x);
         if (r == 0)

@@ -9,17 +9,28 @@ static const char *key_name(const char *name)
     return name ? name : "";
 }
 
+/* ?1 and ?2 are what every statement here goes by. */
+static int prepare(struct store *s, const char *sql, const char *scope,
+                   const char *name, sqlite3_stmt **ret)
+{
+    int r = sql_prepare(s->db, sql, ret);
+
+    if (r == 0)
+        r = sql_bind_text(*ret, 1, scope);
+    return r ? r : sql_bind_text(*ret, 2, key_name(name));
+}
+
+#define INSERT_INTO(table)                                                     \
+    "INSERT INTO " table " (scope, name, since_s, by)"                         \
+    " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (scope, name) DO NOTHING"
+
 static int insert(struct store *s, const char *sql,
                   const struct store_suspension *x)
 {
     CLEANUP_STMT sqlite3_stmt *stmt = NULL;
     int r;
 
-    r = sql_prepare(s->db, sql, &stmt);
-    if (r == 0)
-        r = sql_bind_text(stmt, 1, x->scope);
-    if (r == 0)
-        r = sql_bind_text(stmt, 2, key_name(x->name));
+    r = prepare(s, sql, x->scope, x->name, &stmt);
     if (r == 0)
         r = sql_bind_i64(stmt, 3, x->since_s);
     if (r == 0)
@@ -29,20 +40,12 @@ static int insert(struct store *s, const char *sql,
 
 int store_suspend(struct store *s, const struct store_suspension *x)
 {
-    return insert(s,
-                  "INSERT INTO main.suspension (scope, name, since_s, by)"
-                  " VALUES (?1, ?2, ?3, ?4)"
-                  " ON CONFLICT (scope, name) DO NOTHING",
-                  x);
+    return insert(s, INSERT_INTO("main.suspension"), x);
 }
 
 int store_suspend_unsaved(struct store *s, const struct store_suspension *x)
 {
-    return insert(s,
-                  "INSERT INTO temp.unsaved_suspension"
-                  " (scope, name, since_s, by) VALUES (?1, ?2, ?3, ?4)"
-                  " ON CONFLICT (scope, name) DO NOTHING",
-                  x);
+    return insert(s, INSERT_INTO("temp.unsaved_suspension"), x);
 }
 
 int store_suspensions_save(struct store *s)
@@ -56,6 +59,9 @@ int store_suspensions_save(struct store *s)
     return r ? r : sql_exec(s->db, "DELETE FROM temp.unsaved_suspension");
 }
 
+#define DELETE_FROM(table)                                                     \
+    "DELETE FROM " table " WHERE scope = ?1 AND name = ?2"
+
 /* *deleted: how many more. */
 static int delete_from(struct store *s, const char *sql, const char *scope,
                        const char *name, int *deleted)
@@ -63,11 +69,7 @@ static int delete_from(struct store *s, const char *sql, const char *scope,
     CLEANUP_STMT sqlite3_stmt *stmt = NULL;
     int r;
 
-    r = sql_prepare(s->db, sql, &stmt);
-    if (r == 0)
-        r = sql_bind_text(stmt, 1, scope);
-    if (r == 0)
-        r = sql_bind_text(stmt, 2, key_name(name));
+    r = prepare(s, sql, scope, name, &stmt);
     if (r == 0)
         r = sql_run(stmt);
     if (r == 0)
@@ -80,15 +82,10 @@ int store_resume(struct store *s, const char *scope, const char *name)
     int deleted = 0;
     int r;
 
-    r = delete_from(s,
-                    "DELETE FROM main.suspension"
-                    " WHERE scope = ?1 AND name = ?2",
-                    scope, name, &deleted);
+    r = delete_from(s, DELETE_FROM("main.suspension"), scope, name, &deleted);
     if (r == 0)
-        r = delete_from(s,
-                        "DELETE FROM temp.unsaved_suspension"
-                        " WHERE scope = ?1 AND name = ?2",
-                        scope, name, &deleted);
+        r = delete_from(s, DELETE_FROM("temp.unsaved_suspension"), scope, name,
+                        &deleted);
     if (r)
         return r;
     return deleted > 0 ? 0 : STORE_E_MISSING;
