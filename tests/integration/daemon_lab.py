@@ -265,12 +265,17 @@ def expect_error(got, error, **members):
         L.expect(parameters.get(k) == v, f"{k}={v}, not {parameters}")
 
 
-def with_guardian(token=""):
-    """A case gets a running daemon with the account "test"."""
+def with_guardian(token="", before=None):
+    """A case gets a running daemon with the account "test".
+
+    @before: is called with what is not started yet
+    """
     def decorate(fn):
         def case():
             with L.Lab("daemon") as lab:
                 g = Guardian(lab, token)
+                if before:
+                    before(g)
                 g.start()
                 g.account = g.make_account()
                 fn(g)

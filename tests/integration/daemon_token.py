@@ -38,6 +38,15 @@ def test_a_wrong_pin_is_told_and_cured():
         L.expect(g.stop() == 0, "a clean stop")
 
 
+def make_second_generation(g):
+    """Its next key, of which the registry knows nothing."""
+    prefix = g.account["keyLabel"].rsplit(":", 1)[0]
+    g.lab.run(["pkcs11-tool", "--module", L.SOFTHSM, "--token-label", "lab",
+               "--login", "--pin", "1234", "--keypairgen", "--key-type",
+               "EC:prime256v1", "--label", prefix + ":2", "--id", "77"],
+              env=g.env)
+
+
 @with_guardian()
 def test_a_missing_token_is_told_and_noticed_when_it_is_back(g):
     g.stop()
@@ -79,11 +88,7 @@ def test_a_key_that_is_gone_needs_to_be_resolved(g):
 
 @with_guardian()
 def test_a_higher_generation_needs_to_be_resolved(g):
-    prefix = g.account["keyLabel"].rsplit(":", 1)[0]
-    g.lab.run(["pkcs11-tool", "--module", L.SOFTHSM, "--token-label", "lab",
-               "--login", "--pin", "1234", "--keypairgen", "--key-type",
-               "EC:prime256v1", "--label", prefix + ":2", "--id", "77"],
-              env=g.env)
+    make_second_generation(g)
     g.restart()
     expect_error(g.sign_input(CLIENT, g.order("example.com")),
                  "AccountNotReady", state="needs-resolve")
@@ -143,11 +148,7 @@ def has_files(pid):
 
 @with_guardian()
 def test_a_helper_that_is_back_signs_only_after_a_look_at_its_keys(g):
-    prefix = g.account["keyLabel"].rsplit(":", 1)[0]
-    g.lab.run(["pkcs11-tool", "--module", L.SOFTHSM, "--token-label", "lab",
-               "--login", "--pin", "1234", "--keypairgen", "--key-type",
-               "EC:prime256v1", "--label", prefix + ":2", "--id", "77"],
-              env=g.env)
+    make_second_generation(g)
     error, _ = g.sign_input(CLIENT, g.order("example.com"))
     L.expect(not error, "nobody has looked at it so far")
     helper = helper_of(g)

@@ -39,19 +39,6 @@ Domain=storm.example.com
 """
 
 
-def with_fire_guardian(fn):
-    def case():
-        with L.Lab("fire") as lab:
-            g = D.Guardian(lab)
-            g.policy(POLICY)
-            g.start()
-            g.account = g.make_account()
-            fn(g)
-            L.expect(g.stop() == 0, "a clean stop")
-    case.__name__ = fn.__name__
-    return case
-
-
 class Served:
     """A client that asks all the time, and how long it waited at most."""
 
@@ -72,15 +59,7 @@ def timed_client(actor, uid, path, request):
     actor.ready.set()
     while actor.wait_for_turn():
         began = time.monotonic()
-        s.sendall(request)
-        answer = b""
-        while not answer.endswith(b"\0"):
-            data = s.recv(65536)
-            if not data:
-                raise ConnectionResetError("closed")
-            answer += data
-        if b'"signature"' not in answer:
-            raise L.Failed(str(answer))
+        F.ask(s, request, b'"signature"')
         actor.counter.value += 1
         waited = int(1000 * (time.monotonic() - began))
         actor.owed.value = max(actor.owed.value, waited)
@@ -140,7 +119,7 @@ def slow_crowd(actor, path, request):
         s.close()
 
 
-@with_fire_guardian
+@D.with_guardian(before=lambda g: g.policy(POLICY))
 def test_a_thousand_connections_that_send_an_octet_a_second(g):
     leaks = Leaks(g)
     served = Served(g)
@@ -263,7 +242,7 @@ def storm(g, what, work, unit, allowed_kib=16 * 1024):
     leaks.check(what, allowed_kib)
 
 
-@with_fire_guardian
+@D.with_guardian(before=lambda g: g.policy(POLICY))
 def test_storms_leave_nothing_behind(g):
     storm(g, "a storm of connections", storm_of_connections, "connections")
     storm(g, "broken frames", frames, "connections")

@@ -91,25 +91,12 @@ def measure(g, what, *args, **more):
     return f"{what}: {[f'{kept:.2f}' for kept in found]}"
 
 
-def with_fire_guardian(token="", module=None):
-    def decorate(fn):
-        def case():
-            with L.Lab("fire") as lab:
-                g = D.Guardian(lab, token)
-                if module:
-                    lab.file("rules", "", mode=0o644)
-                    g.configure(g.conf.replace(
-                        f"Module={L.SOFTHSM}", f"Module={module}") +
-                        f"Environment=FAULTY_MODULE={L.SOFTHSM}\n"
-                        f"Environment=FAULTY_RULES={lab.dir}/rules\n")
-                g.policy(POLICY)
-                g.start()
-                g.account = g.make_account()
-                fn(g)
-                L.expect(g.stop() == 0, "a clean stop")
-        case.__name__ = fn.__name__
-        return case
-    return decorate
+def through_the_faulty_module(g):
+    g.policy(POLICY)
+    g.lab.file("rules", "", mode=0o644)
+    g.configure(g.conf.replace(f"Module={L.SOFTHSM}", f"Module={FAULTY}") +
+                f"Environment=FAULTY_MODULE={L.SOFTHSM}\n"
+                f"Environment=FAULTY_RULES={g.lab.dir}/rules\n")
 
 
 def judge(*found):
@@ -117,7 +104,8 @@ def judge(*found):
     L.expect(not bad, f"at least {KEPT} is kept: {bad}")
 
 
-@with_fire_guardian("Processes=2\nSessions=1\n")
+@D.with_guardian("Processes=2\nSessions=1\n",
+                 before=lambda g: g.policy(POLICY))
 def test_a_quick_token(g):
     costly = finalize(g.lab)
     judge(
@@ -131,7 +119,7 @@ def test_a_quick_token(g):
         measure(g, "no rule", D.NOBODY, F.message(F.LIST)))
 
 
-@with_fire_guardian("Sessions=2\n", FAULTY)
+@D.with_guardian("Sessions=2\n", before=through_the_faulty_module)
 def test_a_slow_token(g):
     g.lab.file("rules", "C_Sign ms=4\n")
     judge(

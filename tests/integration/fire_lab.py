@@ -111,6 +111,18 @@ class Actor:
         return self.process.exitcode
 
 
+def ask(s, request, wanted):
+    s.sendall(request)
+    answer = b""
+    while not answer.endswith(b"\0"):
+        data = s.recv(65536)
+        if not data:
+            raise ConnectionResetError("closed")
+        answer += data
+    if wanted not in answer:
+        raise L.Failed(f"{wanted} in {answer}")
+
+
 def client(actor, uid, path, request, wanted):
     """One connection, one request after the other: what a client does that has
     much to do. An answer without @wanted ends it."""
@@ -119,15 +131,7 @@ def client(actor, uid, path, request, wanted):
     actor.ready.set()
     while actor.wait_for_turn():
         for _ in range(10):
-            s.sendall(request)
-            answer = b""
-            while not answer.endswith(b"\0"):
-                data = s.recv(65536)
-                if not data:
-                    raise ConnectionResetError("closed")
-                answer += data
-            if wanted not in answer:
-                raise L.Failed(f"{wanted} in {answer}")
+            ask(s, request, wanted)
             actor.counter.value += 1
     s.close()
 
