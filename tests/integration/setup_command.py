@@ -16,7 +16,7 @@ import sys
 from lab import (GUARDIANCTL, OTHER_UID, SOFTHSM, TOKEN_UID, Lab, expect,
                  run_cases)
 from setup_lab import (CREDSTORE, ETC, PASSPHRASE, TOKENS, Host, Terminal,
-                       decrypt, enter, traced, tree)
+                       decrypt, enter, there, traced, tree)
 from swtpm_lab import Swtpm
 
 POLICY = ("--client-user", "www-data", "--domain", "www.lab.example",
@@ -47,7 +47,7 @@ def recovery(h):
 
 
 def token_files(name):
-    return [p for p in sorted((TOKENS / name).rglob("*")) if p.is_file()]
+    return [p for p in there(TOKENS / name) if p.is_file()]
 
 
 def secrets_nowhere(h, name):
@@ -55,7 +55,7 @@ def secrets_nowhere(h, name):
     words = [PASSPHRASE.encode(), decrypt(name)]
     for top in (ETC, CREDSTORE, TOKENS, pathlib.Path("/var/log"),
                 pathlib.Path("/var/lib/acme-guardian")):
-        for path in top.rglob("*"):
+        for path in there(top):
             if path.is_file():
                 for word in words:
                     expect(word not in path.read_bytes(),
@@ -74,12 +74,12 @@ def complete(h, name, backend):
         st = path.lstat()
         expect((st.st_uid, st.st_mode) == (uid, mode),
                f"{path}: uid {st.st_uid}, mode {st.st_mode:o}")
-    for path in (TOKENS / name).rglob("*"):
+    for path in there(TOKENS / name):
         st = path.lstat()
         expect(st.st_uid == TOKEN_UID and not st.st_mode & 0o077,
                f"{path}: uid {st.st_uid}, mode {st.st_mode:o}")
     for top in (ETC, CREDSTORE, TOKENS):
-        for path in top.rglob("*"):
+        for path in there(top):
             expect(path.name not in (".guardianctl-setup.new", ".new",
                                      "init-token.begun"), f"{path} is left")
     secrets_nowhere(h, name)

@@ -140,12 +140,18 @@ def decrypt(name):
         capture_output=True).stdout
 
 
+def there(top):
+    """All that lies below, but for a module's locks: those come and go as long
+    as a helper runs."""
+    return [p for p in sorted(top.rglob("*")) if p.suffix != ".lock"]
+
+
 def tree():
     """Everything that setup could touch, with content and times; of what
     modules keep for themselves, that it is there."""
     seen = {}
     for top in (ETC, CREDSTORE, TOKENS, pathlib.Path("/etc/systemd/system")):
-        for path in [top, *sorted(top.rglob("*"))] if top.exists() else []:
+        for path in [top, *there(top)] if top.exists() else []:
             st = path.lstat()
             inner = TOKENS in path.parents and path.parent.parent != TOKENS
             seen[str(path)] = (st.st_mode, st.st_uid) if inner else (

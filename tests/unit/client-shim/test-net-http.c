@@ -73,7 +73,9 @@ static void respond(int fd, const char *request, unsigned connections)
         (void)snprintf(date, sizeof(date), "Replay-Nonce: n%u\r\n",
                        connections);
         say(fd, "200 OK", date, "", 1);
-    } else
+    } else if (strstr(request, " /order "))
+        say(fd, "200 OK", "", "{}", 1);
+    else
         say(fd, "404 Not Found", "", "{}", 1);
 }
 
@@ -211,7 +213,11 @@ static void test_requests_share_a_connection(void **state)
     assert_true(nonce[0] == 'n');
     ask(NET_KIND_NONCE, "/count");
     assert_string_equal(answer.nonce, nonce);
-    ask(NET_KIND_ORDER, "/none");
+    /*
+     * Not a refusal: libcurl 8 closes after one that came before it had noted
+     * that all was sent, as from a server that answers in microseconds.
+     */
+    ask(NET_KIND_ORDER, "/order");
     ask(NET_KIND_NONCE, "/count");
     assert_string_equal(answer.nonce, nonce);
 }
