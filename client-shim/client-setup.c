@@ -95,15 +95,18 @@ static void plan_acme_tiny(struct planning *p)
 static void plan_haproxy(struct planning *p)
 {
     char bind[PATH_LEN_MAX + 80] = "";
+    struct client_setup_step *s;
 
     if (p->wish->chroot)
         (void)snprintf(bind, sizeof(bind),
                        "BindReadOnlyPaths=/run/acme-guardian:%s/run/"
                        "acme-guardian\n",
                        p->wish->chroot);
-    step(p, CLIENT_SETUP_FILE, "[Service]\nEnvironment=OPENSSL_CONF=%s\n%s",
-         p->wish->openssl_conf, bind)
-        ->mode = 0644;
+    s = step(p, CLIENT_SETUP_FILE, "[Service]\nEnvironment=OPENSSL_CONF=%s\n%s",
+             p->wish->openssl_conf, bind);
+    s->mode = 0644;
+    /* Without it HAProxy signs no more; who runs this again need not know. */
+    s->keeps = p->wish->chroot ? NULL : "BindReadOnlyPaths=";
     stub(p);
     (void)step(p, CLIENT_SETUP_RUN, "systemctl daemon-reload");
     (void)step(p, CLIENT_SETUP_RUN, "systemctl restart haproxy.service");
@@ -258,6 +261,27 @@ int client_setup_line(const struct client_setup_step *s, struct buf *ret)
                                   s->text, ret);
 }
 
+static int own_file(const struct client_setup_step *s, struct bytes before,
+                    struct buf *ret)
+{
+    size_t prefix = s->keeps ? strlen(s->keeps) : 0;
+    size_t len;
+    int r = buf_append_str(ret, s->text);
+
+    for (size_t at = 0; s->keeps && r == 0 && at < before.len; at += len) {
+        const uint8_t *line = before.data + at;
+        const uint8_t *end = memchr(line, '\n', before.len - at);
+
+        len = end ? (size_t)(end - line) + 1 : before.len - at;
+        if (len < prefix || memcmp(line, s->keeps, prefix) != 0)
+            continue;
+        r = buf_append(ret, line, len);
+        if (r == 0 && !end)
+            r = buf_append_str(ret, "\n");
+    }
+    return r;
+}
+
 int client_setup_edit(const struct client_setup_step *s, struct bytes before,
                       struct buf *ret)
 {
@@ -268,6 +292,6 @@ int client_setup_edit(const struct client_setup_step *s, struct bytes before,
     else if (s->kind == CLIENT_SETUP_LACME)
         r = client_state_lacme(before, s->text, ret);
     else if (s->kind == CLIENT_SETUP_FILE)
-        r = buf_append_str(ret, s->text);
+        r = own_file(s, before, ret);
     return r > 0 ? CLIENT_SETUP_E_FILE : r;
 }

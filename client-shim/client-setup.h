@@ -27,8 +27,9 @@ struct client_setup_step {
     enum client_setup_kind kind;
     char path[CLIENT_SETUP_PATH_MAX + 1]; /* of the file */
     const char *name, *prefix;            /* SHELL */
-    char text[1024]; /* value; socket; content; command; words */
-    unsigned mode;   /* of a file that is new */
+    char text[1024];   /* value; socket; content; command; words */
+    unsigned mode;     /* of a file that is new */
+    const char *keeps; /* FILE: lines that begin so stay, if not NULL */
 };
 
 struct client_setup {

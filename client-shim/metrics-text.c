@@ -131,6 +131,8 @@ static const struct plain plains[] = {
       "Whether the first key of the audit log still lies on the host." },
     { "audit_lines_total", "counter", "auditLine",
       "Number of the newest line of the audit log." },
+    { "registry_writable", "gauge", "registryWritable",
+      "Whether the last change of the registry could be written." },
     { "clock_bad", "gauge", "clockBad",
       "Whether the clock is wrong or nothing keeps it right." },
 };

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "client-shim/client-setup.h"
@@ -98,6 +99,29 @@ static void test_haproxy_in_its_chroot(void **state)
                            "haproxy/run/acme-guardian\n"));
 }
 
+/* Who runs it again need not know where the chroot was. */
+static void test_haproxy_keeps_its_chroot(void **state)
+{
+    static const char bind[] =
+        "BindReadOnlyPaths=/run/acme-guardian:/jail/run/acme-guardian";
+    struct client_setup_wish wish = wish_of("haproxy", &p256, NULL);
+    struct client_setup p;
+    struct errmsg err;
+    char before[200], now[200];
+
+    (void)state;
+    (void)snprintf(before, sizeof(before), "[Service]\nEnvironment=A=b\n%s",
+                   bind);
+    (void)snprintf(now, sizeof(now),
+                   "[Service]\nEnvironment=OPENSSL_CONF=/x/openssl.cnf\n%s\n",
+                   bind);
+    assert_int_equal(client_setup_plan(&wish, &p, &err), 0);
+    expect_edit(&p.steps[0], p.steps[0].path, before, now);
+    wish.chroot = "/other";
+    assert_int_equal(client_setup_plan(&wish, &p, &err), 0);
+    expect_edit(&p.steps[0], p.steps[0].path, before, p.steps[0].text);
+}
+
 /* HAProxy does not print what OpenSSL's error queue says. */
 static void test_the_configuration_of_openssl_that_is_installed(void **state)
 {
@@ -147,6 +171,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_client_gets_what_it_reads),
         cmocka_unit_test(test_haproxy_in_its_chroot),
+        cmocka_unit_test(test_haproxy_keeps_its_chroot),
         cmocka_unit_test(test_the_configuration_of_openssl_that_is_installed),
         cmocka_unit_test(test_keys_that_a_client_cannot_use),
         cmocka_unit_test(test_what_is_not_said_is_asked_for),
