@@ -85,7 +85,7 @@ ADMIN_METHOD(admin_on_metrics)
     varlink_reply_json(
         call,
         json_pack(
-            "{s:s,s:I,s:b,s:b,s:I,s:I,s:I,s:b,s:b,s:b,s:I,s:b,s:I,s:I,s:I,"
+            "{s:s,s:I,s:b,s:b,s:I,s:I,s:I,s:b,s:b,s:b,s:I,s:b,s:b,s:I,s:I,s:I,"
             "s:o,s:o,s:o,s:o}",
             "version", GUARDIAN_VERSION, "since", (json_int_t)g->since_s,
             "ready", (int)admin_is_ready(g), "policyCurrent",
@@ -96,7 +96,8 @@ ADMIN_METHOD(admin_on_metrics)
             g->audit && audit_state(g->audit) == 0, "auditReserved",
             g->audit && audit_reserve_state(g->audit) == 0, "auditKeyWaiting",
             g->audit && audit_first_key_waiting(g->audit), "auditLine",
-            (json_int_t)(g->audit ? audit_head(g->audit, mac) : 0), "clockBad",
+            (json_int_t)(g->audit ? audit_head(g->audit, mac) : 0),
+            "registryWritable", g->registry_error[0] == '\0', "clockBad",
             g->host.clock == HOST_CLOCK_UNSYNCHRONISED ||
                 g->host.clock == HOST_CLOCK_BEFORE_BUILD,
             "connections",

@@ -8,6 +8,7 @@
 #include "daemon/admin-rotation.h"
 #include "daemon/guardian.h"
 #include "daemon/params.h"
+#include "daemon/registry.h"
 
 /*
  * RotationStatus, RotationStep, RotationAnswer, RotationAbort.
@@ -32,7 +33,7 @@ void admin_rotation_error(struct varlink_call *call, int r)
     if (r == ROTATE_E_AUDIT)
         admin_error(call, "AuditUnavailable", json_object());
     else
-        admin_error_busy(call);
+        registry_error(call, r);
 }
 
 /* ---- status ---- */

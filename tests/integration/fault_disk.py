@@ -191,6 +191,7 @@ def registry_refuses(g):
             ("AccountSetIssuers", {"name": "test", "issuers": ["ca.example"]}),
             ("AccountProven", {"name": "test", "url": D.ACCOUNT_URL,
                                "thumbprint": g.account["thumbprint"]}),
+            ("RotationStart", {"account": "test"}),
             ("AccountDeactivated", {"name": "test"})):
         error, answer = g.ask_admin(method, parameters)
         L.expect(error == D.ADMIN + "RegistryUnavailable" and
@@ -199,6 +200,7 @@ def registry_refuses(g):
              ["test"], "no account more")
     L.expect(any("registry cannot be written" in w and FULL in w
                  for w in g.must("Status")["warnings"]), "Status says so")
+    L.expect(g.must("Metrics")["registryWritable"] is False, "nor metrics")
     L.expect(g.said("changes are refused until it can: " + FULL) == 1,
              "the journal says so once")
 
@@ -235,8 +237,8 @@ def test_a_full_disk_under_the_registry():
         filler.unlink()
         g.must("NameDeny", {"domain": "two.example"})
         L.expect(g.said("can be written again") == 1, "said once")
-        L.expect(not any("registry" in w for w in g.must("Status")["warnings"]),
-                 "no warning more")
+        L.expect(not any("registry" in w for w in g.must("Status")["warnings"])
+                 and g.must("Metrics")["registryWritable"], "no warning more")
         g.create(ACCOUNT)  # takes up the key that was made in vain
         g.restart()
         is_suspended(g)
