@@ -46,26 +46,13 @@ def own_network():
         f.write("0")
 
 
-def free_udp_port():
-    """Free for TCP, and for UDP too."""
-    for _ in range(100):
-        port = free_port()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-    raise Failed("no free port")
-
-
 class Bind:
     """One named. Zones and keys are said before start(), or before restart()."""
 
     def __init__(self, lab, name="ns1", address="127.0.0.1", port=None,
                  options=()):
         self.lab, self.name = lab, name
-        self.host, self.port = address, port or free_udp_port()
+        self.host, self.port = address, port or free_port()
         self.address = f"{address}:{self.port}"
         if ":" in address:
             self.address = f"[{address}]:{self.port}"
@@ -188,7 +175,7 @@ class FakeDns:
     def __init__(self, handler, address="127.0.0.1", port=None, scope=0):
         self.handler, self.host = handler, address
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self.port = port or free_udp_port()
+        self.port = port or free_port()
         self.address = f"{address}:{self.port}"
         self.queries = 0
         where = (address, self.port)

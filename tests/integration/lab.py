@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -79,10 +80,38 @@ def thumbprint(jwk):
     return b64url(hashlib.sha256(text.encode()).digest())
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+CLAIMS = []  # open as long as this process lives, as a name is that is bound
+
+
+def is_claimed(port):
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0acme-guardian-test-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    CLAIMS.append(claim)
+    return True
+
+
+def is_free(port):
+    """At each address; for TCP and UDP."""
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as s:
+            try:
+                s.bind(("", port))
+            except OSError:
+                return False
+    return True
+
+
+def free_port(n=1):
+    """The first of @n ports that nobody has, no other test will be given, and
+    no connection out can take before a server does: below the kernel's own."""
+    while True:
+        first = random.randrange(10000, 32768 - n)
+        if all(is_claimed(p) and is_free(p) for p in range(first, first + n)):
+            return first
 
 
 def wait_for(what, probe, seconds=60):

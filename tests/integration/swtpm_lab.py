@@ -2,24 +2,12 @@
 """A TPM 2.0 in software (swtpm), as tpm2-pkcs11 reaches it."""
 
 import pathlib
-import socket
 import subprocess
 import time
 
+from lab import free_port
+
 TPM2_PKCS11 = "/usr/lib/x86_64-linux-gnu/pkcs11/libtpm2_pkcs11.so"
-
-
-def port_pair():
-    """tpm2-tss wants the control channel at the port after the server's."""
-    while True:
-        with socket.socket() as a, socket.socket() as b:
-            a.bind(("127.0.0.1", 0))
-            port = a.getsockname()[1]
-            try:
-                b.bind(("127.0.0.1", port + 1))
-                return port
-            except OSError:
-                continue
 
 
 class Swtpm:
@@ -27,7 +15,8 @@ class Swtpm:
         self.state = pathlib.Path(folder) / "swtpm"
         self.state.mkdir()
         self.log = self.state / "log"
-        self.port = port_pair()
+        # tpm2-tss wants the control channel at the port after the server's.
+        self.port = free_port(2)
         self.process = subprocess.Popen(
             ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.state}",
              "--server", f"type=tcp,port={self.port}", "--ctrl",
