@@ -11,6 +11,7 @@ from place import Place
 SERVICE = "acme-guardian-stubs.service"
 HOME = "/home/client"
 STUB = f"{HOME}/account.key"
+HAPROXY_STUB = "/etc/haproxy/account.key"
 
 
 def set_up(m):
@@ -33,12 +34,16 @@ def facts(m):
     return m.run(["stat", "-c", "%U:%G %a", STUB]).stdout.strip()
 
 
-def test_a_new_key_is_in_the_stub(m):
-    before = stub(m)
-    expect(facts(m) == "client:client 600", facts(m))
+def rotate(m):
     m.place.ctl("rotate", "start", "lab", "--settle", "0", "--cache-time", "0",
                 "--grace", "0", "--ca-file", m.place.ca["ca_file"],
                 timeout=180)
+
+
+def test_a_new_key_is_in_the_stub(m):
+    before = stub(m)
+    expect(facts(m) == "client:client 600", facts(m))
+    rotate(m)
     m.wait_for("the stub of the new key", lambda: stub(m) != before, 60)
     expect(facts(m) == "client:client 600", facts(m))
     said = m.place.ctl("stub", "refresh").stdout
@@ -49,9 +54,7 @@ def test_changes_that_the_path_unit_did_not_see(m):
     """Such as one while the service runs, or before the path unit does."""
     before = stub(m)
     m.systemctl("stop", "acme-guardian-stubs.path")
-    m.place.ctl("rotate", "start", "lab", "--settle", "0", "--cache-time", "0",
-                "--grace", "0", "--ca-file", m.place.ca["ca_file"],
-                timeout=180)
+    rotate(m)
     expect(stub(m) == before, "nobody has told")
     m.systemctl("start", "acme-guardian-stubs.timer")
     m.wait_for("the stub of the new key", lambda: stub(m) != before, 300)
@@ -75,6 +78,26 @@ def test_a_stub_that_cannot_be_written_fails_the_unit(m):
     m.systemctl("start", SERVICE)
 
 
+def test_haproxy_is_reloaded_by_the_examples(m):
+    """The units that docs/clients.md names. What stands for HAProxy's own unit
+    notes its reloads: HAProxy itself is in tests/integration/clients.py."""
+    m.write("/etc/systemd/system/haproxy.service",
+            "[Service]\nExecStart=sleep infinity\n"
+            "ExecReload=sh -c 'echo reloaded >>/run/reloads'\n")
+    m.run("cp /usr/share/doc/acme-guardian/examples/haproxy-account-key.* "
+          "/etc/systemd/system/")
+    m.run(["mkdir", "-p", "/etc/haproxy"])
+    m.place.ctl("stub", "write", "lab", HAPROXY_STUB, "--mode", "600")
+    m.systemctl("daemon-reload")
+    m.systemctl("start", "haproxy.service")
+    m.systemctl("enable", "--now", "haproxy-account-key.path")
+    rotate(m)
+    m.wait_for("a reload", lambda: m.run("cat /run/reloads", check=False).stdout
+               == "reloaded\n", 60)
+    said = m.place.ctl("stub", "refresh").stdout
+    expect("2 stubs are as they should be" in said, said)
+
+
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
     scenario("stubs", [
@@ -83,4 +106,5 @@ if __name__ == "__main__":
         test_changes_that_the_path_unit_did_not_see,
         test_many_changes_in_a_moment,
         test_a_stub_that_cannot_be_written_fails_the_unit,
+        test_haproxy_is_reloaded_by_the_examples,
     ])
