@@ -83,7 +83,9 @@ def test_who_may_not_read_the_log_can_follow_it(w):
     w.ctl("audit", "tail", uid=OTHER_UID, code=77, says="audit.jsonl")
     p = w.lab.start("follow", [GUARDIANCTL, "--config", w.etc, "audit",
                                "tail", "-f"], OTHER_UID)
-    wait_for("its call in the log", lambda: "Watch" in w.ctl("audit", "tail"))
+    wait_for("its call in the log", lambda: any(
+        "Watch" in line and f"uid={OTHER_UID}" in line
+        for line in w.ctl("audit", "tail").splitlines()))
     w.ctl("sign", "--url", w.account["url"], "--nonce", "x", uid=CLIENT_UID)
     wait_for("the line", lambda: "operation=fetch" in w.lab.log("follow"))
     w.lab.stop(w.daemon)
