@@ -25,7 +25,7 @@
 
 /* Of the registry's file (daemon/store-schema.h). */
 #define APPLICATION_ID 0x41434d47U
-#define SCHEMA_MAX 3
+#define SCHEMA_MAX 4
 
 struct restoring {
     const struct ctl_context *c;

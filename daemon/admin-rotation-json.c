@@ -80,7 +80,7 @@ enum rotation_ask rotation_due(const struct account *a, uint64_t *ret_wait_ms)
         *ret_wait_ms > 0)
         return ROTATION_ASK_NONE;
     *ret_wait_ms = wait_ms(a);
-    if (*ret_wait_ms == 0 && rotation_deactivates(&r->row, &r->run))
+    if (*ret_wait_ms == 0 && rotation_deactivates(&r->row))
         return rotation_deactivation(&r->run);
     return ROTATION_ASK_NONE;
 }

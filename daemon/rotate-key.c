@@ -330,7 +330,7 @@ static bool may_destroy(const struct key_op *op, bool old, const char *label)
                                       strcmp(label, a->row.key_label) == 0))
         return false;
     if (old)
-        return !rotation_deactivates(&r->row, &r->run);
+        return !rotation_deactivates(&r->row);
     return r->row.state == ROTATION_ABORTING &&
            (r->row.kind == ROTATION_KIND_MOVE ||
             account_is_over(a->row.status) || r->run.old_key == ROTATION_YES);

@@ -60,10 +60,14 @@ static int rotate_audit(struct guardian *g, const struct store_rotation *next,
         .operation = "rotation",
         .reason = next->reason,
     };
+    const char *text =
+        next->state == ROTATION_CLEANED && next->old_deactivated_s
+            ? "the old account is deactivated"
+            : next->text;
     int r;
 
     r = buf_printf(&detail, "%s%s%s", rotation_state_name(next->state),
-                   next->text ? ": " : "", next->text ? next->text : "");
+                   text ? ": " : "", text ? text : "");
     event.detail = buf_str(&detail);
     if (r || !audit || audit_write(audit, &event)) {
         log_msg(LOG_ERR, "The audit log cannot be written");
@@ -330,7 +334,8 @@ int rotate_commit(struct guardian *g, struct account *a,
         row.since_s = time(NULL);
     if (e == 0 &&
         (first || r->row.state != row.state || row.sent_s != r->row.sent_s ||
-         row.confirmed_s != r->row.confirmed_s))
+         row.confirmed_s != r->row.confirmed_s ||
+         row.old_deactivated_s != r->row.old_deactivated_s))
         e = rotate_audit(g, &row, by);
     if (e == 0 &&
         (switched || (row.sent_s && (first || row.sent_s != r->row.sent_s))))
@@ -462,7 +467,7 @@ static int rotate_on_time(sd_event_source *s, uint64_t usec, void *userdata)
         r->quiet_ms = names_now_ms();
         hold_release(&r->account->hold, true);
     } else if (r->row.state == ROTATION_CLEANED) {
-        if (rotation_deactivates(&r->row, &r->run))
+        if (rotation_deactivates(&r->row))
             return 0; /* somebody has to ask the CA for that first */
         rotate_destroy(r->account, NULL, rotate_on_destroyed, r);
     } else if (rotate_is_unsure(r->account)) {

@@ -407,9 +407,10 @@ static void hear_deactivated(struct hearing *h)
         return;
     }
     h->out->run.deactivation_refused = false;
-    h->out->run.deactivated = word == ROTATION_NO;
-    if (word == ROTATION_NO)
+    if (word == ROTATION_NO) {
+        h->out->row.old_deactivated_s = h->now->s;
         return;
+    }
     (void)snprintf(h->out->text, sizeof(h->out->text),
                    "the CA does not deactivate the old account, which its key "
                    "still opens");
@@ -425,7 +426,7 @@ static void hear_deactivate(struct hearing *h)
                strcmp(a->account_status, "deactivated") == 0;
 
     if (now || is_problem(a, "accountDoesNotExist")) {
-        h->out->run.deactivated = true;
+        h->out->row.old_deactivated_s = h->now->s;
         return;
     }
     if (is_problem(a, "unauthorized")) {
@@ -554,7 +555,7 @@ int rotation_hear(const struct store_rotation *x,
         hear_key_change(&h);
         return 0;
     }
-    if (rotation_deactivates(x, run)) {
+    if (rotation_deactivates(x)) {
         if (ask != rotation_deactivation(run))
             return ROTATION_E_UNASKED;
         if (ask == ROTATION_ASK_DEACTIVATE)

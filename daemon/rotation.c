@@ -89,11 +89,10 @@ bool rotation_is_lost(const struct store_rotation *x)
     return x->state == ROTATION_ACCOUNT_LOST || (x->old_lost && !after);
 }
 
-bool rotation_deactivates(const struct store_rotation *x,
-                          const struct rotation_run *run)
+bool rotation_deactivates(const struct store_rotation *x)
 {
     return x->state == ROTATION_CLEANED && x->kind == ROTATION_KIND_MOVE &&
-           !x->old_lost && !run->deactivated;
+           !x->old_lost && !x->old_deactivated_s;
 }
 
 enum rotation_ask rotation_deactivation(const struct rotation_run *run)

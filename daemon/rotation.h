@@ -98,7 +98,6 @@ struct rotation_run {
     uint64_t not_before_ms;    /* the next question */
     bool deactivation_refused; /* move: why, the old key's word says */
     unsigned n_refused; /* compromised: the old key, one after the other */
-    bool deactivated;   /* move: the old account */
     /* The registry may be a copy from before a switch, and nobody has asked the
      * CA since the daemon's start. */
     bool unsure;
@@ -138,8 +137,7 @@ bool rotation_is_by_new(enum rotation_ask ask);
 bool rotation_is_lost(const struct store_rotation *x);
 
 /* rotation_deactivates() - cleaned: the old account is to be, at the CA. */
-bool rotation_deactivates(const struct store_rotation *x,
-                          const struct rotation_run *run);
+bool rotation_deactivates(const struct store_rotation *x);
 
 /* rotation_deactivation() - what is asked for that. */
 enum rotation_ask rotation_deactivation(const struct rotation_run *run);

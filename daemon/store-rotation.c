@@ -37,12 +37,13 @@ static const size_t texts[] = {
     " keep_old, grace_s, order_drain_s, settle_s, cache_s,"                    \
     " old_generation, new_generation, new_attrs, new_attrs_known,"             \
     " key_bound, published_s, verified_s, caches_s,"                           \
-    " old_records_removed_s, sent_s, tries, spent, confirmed_s"
+    " old_records_removed_s, sent_s, tries, spent, confirmed_s,"               \
+    " old_deactivated_s"
 #define VALUES                                                                 \
     "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"        \
     " ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28,"        \
     " ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41,"        \
-    " ?42, ?43, ?44, ?45, ?46, ?47"
+    " ?42, ?43, ?44, ?45, ?46, ?47, ?48"
 
 enum { /* result columns; parameters are one higher */
        COL_STATE = ARRAY_LEN(texts),
@@ -72,6 +73,7 @@ enum { /* result columns; parameters are one higher */
        COL_TRIES,
        COL_SPENT,
        COL_CONFIRMED,
+       COL_OLD_DEACTIVATED,
 };
 
 static const char *const state_names[] = {
@@ -207,6 +209,7 @@ static int bind_rotation(sqlite3_stmt *stmt, const struct store_rotation *x)
         { COL_TRIES, x->tries },
         { COL_SPENT, x->spent },
         { COL_CONFIRMED, x->confirmed_s },
+        { COL_OLD_DEACTIVATED, x->old_deactivated_s },
     };
     int r = 0;
 
@@ -307,6 +310,7 @@ static void read_numbers(sqlite3_stmt *stmt, struct store_rotation *x)
     x->tries = (unsigned)sqlite3_column_int64(stmt, COL_TRIES);
     x->spent = sqlite3_column_int(stmt, COL_SPENT);
     x->confirmed_s = sqlite3_column_int64(stmt, COL_CONFIRMED);
+    x->old_deactivated_s = sqlite3_column_int64(stmt, COL_OLD_DEACTIVATED);
 }
 
 static int read_rotation(sqlite3_stmt *stmt, struct store_rotation *x)

@@ -336,7 +336,12 @@ static const char schema_3[] =
     "ALTER TABLE account ADD COLUMN must_ask INTEGER NOT NULL DEFAULT 0"
     " CHECK (must_ask IN (0, 1));";
 
-static const char *const steps[] = { schema_1, schema_2, schema_3 };
+/* Once its key is destroyed nobody can ask the CA any more. */
+static const char schema_4[] =
+    "ALTER TABLE rotation ADD COLUMN old_deactivated_s INTEGER NOT NULL"
+    " DEFAULT 0 CHECK (old_deactivated_s >= 0);";
+
+static const char *const steps[] = { schema_1, schema_2, schema_3, schema_4 };
 
 _Static_assert(ARRAY_LEN(steps) == STORE_SCHEMA, "a step for each version");
 

@@ -13,7 +13,7 @@
 
 struct store;
 
-#define STORE_SCHEMA 3
+#define STORE_SCHEMA 4
 
 #define STORE_E_LOCKED 1       /* another daemon holds the state directory */
 #define STORE_E_NEWER_SCHEMA 2 /* made by a later version: not touched */
@@ -162,8 +162,9 @@ struct store_rotation {
     int64_t published_s, verified_s, caches_s, old_records_removed_s;
     int64_t sent_s; /* the request; 0: none is out */
     unsigned tries;
-    bool spent;          /* the CA takes its nonce from nobody any more */
-    int64_t confirmed_s; /* the new key answered everywhere; 0: not yet */
+    bool spent;                /* the CA takes its nonce from nobody any more */
+    int64_t confirmed_s;       /* the new key answered everywhere; 0: not yet */
+    int64_t old_deactivated_s; /* move: the old account at the CA; 0: not yet */
 };
 
 struct store_denied {

@@ -64,7 +64,7 @@ class Cases(RotationCases):
             expect(f"{hashlib.sha256(data[name]).hexdigest()}  {name}\n" in
                    data["SHA256SUMS"].decode(), name)
         about = json.loads(data["acme-guardian-backup"])
-        expect(about["schema"] == 3 and about["instance"], str(about))
+        expect(about["schema"] == 4 and about["instance"], str(about))
         whole = path.read_bytes()
         for secret in (self.key_file.read_bytes(), PASSPHRASE.encode(),
                        (self.state_dir / "audit.chain").read_bytes(), b"1234"

@@ -279,15 +279,22 @@ class CrashWorld(RotationWorld):
         out = p.communicate(timeout=180)[0]
         return p.returncode, out
 
+    def go_on(self, row):
+        """A registration says yes to the CA's terms, which resume does not."""
+        if row["kind"] == "move" and row["state"] == "key-generated":
+            return self.operate("account", "move", "main", "--agree-terms",
+                                *self.ca)
+        return self.operate("rotate", "resume", "main", *self.ca)
+
     def finish(self):
-        """rotate resume, until it is over; what it said is the answer."""
+        """On, until it is over; what was said is the answer."""
         said = []
         for _ in range(12):
             wait_for("all that was ended", self.is_whole)
             row = self.rotation()
             if not row or row["over"]:
                 return row, said
-            code, out = self.operate("rotate", "resume", "main", *self.ca)
+            code, out = self.go_on(row)
             said.append(f"{row['state']}: exit {code}: {out}")
         raise Failed(f"not over: {self.rotation()}: {said}")
 

@@ -25,7 +25,7 @@ from lab import (GUARDIANCTL, GUARDIAND, TOKEN_HELPER, Lab, ROOT, expect,
                  run_cases, thumbprint, wait_for)
 from pebble_lab import Pebble, TxtServer
 
-SCHEMA = 3      # today's
+SCHEMA = 4      # today's
 SUSPENDED = "rsa"
 AT_ONCE = ("--grace", "0", "--settle", "0", "--cache-time", "0",
            "--order-drain", "1")

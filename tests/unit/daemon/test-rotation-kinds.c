@@ -123,17 +123,17 @@ static void test_the_old_account_ends_before_its_key(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         be(ROTATION_KIND_MOVE, ROTATION_CLEANED);
-        assert_true(rotation_deactivates(&f.row, &f.run));
+        assert_true(rotation_deactivates(&f.row));
         assert_string_equal(hear(ROTATION_ASK_DEACTIVATE, cases[i].a),
                             "cleaned");
-        assert_int_equal(rotation_deactivates(&f.row, &f.run), !cases[i].done);
+        assert_int_equal(rotation_deactivates(&f.row), !cases[i].done);
     }
     be(ROTATION_KIND_PLANNED, ROTATION_CLEANED);
-    assert_false(rotation_deactivates(&f.row, &f.run));
+    assert_false(rotation_deactivates(&f.row));
     assert_string_equal(hear(ROTATION_ASK_DEACTIVATE, OPENS), "unasked");
     be(ROTATION_KIND_MOVE, ROTATION_CLEANED);
     f.row.old_lost = true; /* nobody here can */
-    assert_false(rotation_deactivates(&f.row, &f.run));
+    assert_false(rotation_deactivates(&f.row));
     assert_false(rotation_is_lost(&f.row)); /* the new one is in its place */
     f.row.state = ROTATION_ABORTED;
     assert_true(rotation_is_lost(&f.row));
@@ -154,7 +154,7 @@ static void test_unauthorized_is_not_deactivated_yet(void **state)
         assert_int_equal(rotation_deactivation(&f.run), ROTATION_ASK_OLD_KEY);
         (void)hear(ROTATION_ASK_OLD_KEY,
                    i == 0 ? OPENS : ERROR(403, "unauthorized"));
-        assert_int_equal(rotation_deactivates(&f.row, &f.run), i == 0);
+        assert_int_equal(rotation_deactivates(&f.row), i == 0);
     }
     be(ROTATION_KIND_MOVE, ROTATION_CLEANED);
     (void)hear(ROTATION_ASK_DEACTIVATE, ERROR(403, "unauthorized"));

@@ -82,9 +82,9 @@ static void test_newer_schema_is_left_untouched(void **state)
     struct buf before = { 0 }, after = { 0 };
 
     store_close(open_store(*state));
-    sql(*state, "PRAGMA user_version = 4; CREATE TABLE later (x TEXT)");
+    sql(*state, "PRAGMA user_version = 5; CREATE TABLE later (x TEXT)");
     slurp(*state, &before);
-    assert_refused(*state, STORE_E_NEWER_SCHEMA, "schema 4");
+    assert_refused(*state, STORE_E_NEWER_SCHEMA, "schema 5");
     slurp(*state, &after);
     assert_int_equal(before.len, after.len);
     assert_memory_equal(before.data, after.data, before.len);
@@ -103,10 +103,10 @@ static void test_newer_schema_in_a_wal_is_left_there(void **state)
     assert_int_equal(
         sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL), 0);
     assert_int_equal(
-        sqlite3_exec(db, "PRAGMA user_version = 4", NULL, NULL, NULL), 0);
+        sqlite3_exec(db, "PRAGMA user_version = 5", NULL, NULL, NULL), 0);
     assert_int_equal(sqlite3_close(db), 0);
     slurp(d, &before);
-    assert_refused(d, STORE_E_NEWER_SCHEMA, "schema 4");
+    assert_refused(d, STORE_E_NEWER_SCHEMA, "schema 5");
     slurp(d, &after);
     assert_int_equal(before.len, after.len);
     assert_memory_equal(before.data, after.data, before.len);

@@ -92,6 +92,7 @@ static struct store_rotation full(void)
     x.tries = 10;
     x.spent = true;
     x.confirmed_s = 11;
+    x.old_deactivated_s = 18;
     return x;
 }
 
