@@ -70,7 +70,7 @@ def test_a_full_disk_signs_nothing_and_loses_nothing():
                      f"{len(allowed)} lines for {signed} signatures")
             os.unlink(log / "filler")
             L.wait_for("signing again", lambda: not g.sign_input(
-                D.CLIENT, g.order("example.com"))[0])
+                D.CLIENT, fetch)[0])
             L.expect(g.stop() == 0, "a clean stop")
             audit_verifies(g, key)
         finally:

@@ -75,7 +75,7 @@ class KindCases(RotationCases):
         lines = ("[Token hsm]", f"Module={SOFTHSM}", "Token=pkcs11:token=hsm",
                  f"Pin=file:{lab.dir}/softhsm-hsm/pin",
                  f"Environment=SOFTHSM2_CONF={env['SOFTHSM2_CONF']}",
-                 f"Directory={lab.dir}/hsm-state")
+                 f"Directory={lab.dir}/hsm-state", "Timeout=60s")
         lab.file("etc-hsm/guardian.conf", "\n".join(
             ["[Guardian]", "AllowSwappableSecrets=yes", *lines]).replace(
                 "softhsm-hsm/pin", "hsm.pin") + "\n")
@@ -101,7 +101,7 @@ class KindCases(RotationCases):
                 f"Environment=FAULTY_MODULE={SOFTHSM}",
                 f"Environment=FAULTY_RULES={rules}",
                 f"Environment=SOFTHSM2_CONF={env['SOFTHSM2_CONF']}",
-                f"Directory={lab.dir}/full-state")
+                f"Directory={lab.dir}/full-state", "Timeout=60s")
 
     @staticmethod
     def soft(lab):
