@@ -25,6 +25,21 @@ bool bytes_eq_str(struct bytes a, const char *s)
     return bytes_eq(a, bytes_from_str(s));
 }
 
+bool bytes_next_line(struct bytes *rest, struct bytes *ret)
+{
+    const uint8_t *lf;
+    size_t skip;
+
+    if (rest->len == 0)
+        return false;
+    lf = memchr(rest->data, '\n', rest->len);
+    *ret = (struct bytes){ rest->data,
+                           lf ? (size_t)(lf - rest->data) : rest->len };
+    skip = ret->len + (lf ? 1 : 0);
+    *rest = (struct bytes){ rest->data + skip, rest->len - skip };
+    return true;
+}
+
 void buf_deinit(struct buf *b)
 {
     free(b->data);

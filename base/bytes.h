@@ -43,6 +43,10 @@ bool bytes_eq(struct bytes a, struct bytes b);
 bool bytes_eq_str(struct bytes a, const char *s);
 bool bytes_is_utf8(struct bytes b); /* RFC 3629 */
 
+/* bytes_next_line() - takes a line off *rest; *ret is without its LF, which the
+ * last one need not have. Return: false where nothing is left. */
+bool bytes_next_line(struct bytes *rest, struct bytes *ret);
+
 /* buf_deinit() - free; the buffer is empty (and usable) again. */
 void buf_deinit(struct buf *b);
 

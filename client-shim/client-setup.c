@@ -265,19 +265,15 @@ static int own_file(const struct client_setup_step *s, struct bytes before,
                     struct buf *ret)
 {
     size_t prefix = s->keeps ? strlen(s->keeps) : 0;
-    size_t len;
+    struct bytes line;
     int r = buf_append_str(ret, s->text);
 
-    for (size_t at = 0; s->keeps && r == 0 && at < before.len; at += len) {
-        const uint8_t *line = before.data + at;
-        const uint8_t *end = memchr(line, '\n', before.len - at);
-
-        len = end ? (size_t)(end - line) + 1 : before.len - at;
-        if (len < prefix || memcmp(line, s->keeps, prefix) != 0)
+    while (s->keeps && r == 0 && bytes_next_line(&before, &line)) {
+        if (line.len < prefix || memcmp(line.data, s->keeps, prefix) != 0)
             continue;
-        r = buf_append(ret, line, len);
-        if (r == 0 && !end)
-            r = buf_append_str(ret, "\n");
+        r = buf_append(ret, line.data, line.len);
+        if (r == 0)
+            r = buf_append_char(ret, '\n');
     }
     return r;
 }

@@ -17,16 +17,9 @@ struct line {
 
 static bool next_line(struct bytes *rest, struct line *l)
 {
-    const uint8_t *end;
-
-    if (rest->len == 0)
+    if (!bytes_next_line(rest, &l->text))
         return false;
-    end = memchr(rest->data, '\n', rest->len);
-    l->text.data = rest->data;
-    l->text.len = end ? (size_t)(end - rest->data) : rest->len;
     l->number++;
-    rest->data += l->text.len + (end ? 1 : 0);
-    rest->len -= l->text.len + (end ? 1 : 0);
     if (l->text.len > 0 && l->text.data[l->text.len - 1] == '\r')
         l->text.len--;
     return true;

@@ -16,18 +16,11 @@
  * last; false at the end of the text. */
 static bool next_line(struct bytes *rest, struct bytes *ret)
 {
-    const uint8_t *lf;
-    size_t n, skip;
-
-    if (rest->len == 0)
+    if (!bytes_next_line(rest, ret))
         return false;
-    lf = memchr(rest->data, '\n', rest->len);
-    n = lf ? (size_t)(lf - rest->data) : rest->len;
-    skip = lf ? n + 1 : n;
-    if (lf && n > 0 && rest->data[n - 1] == '\r')
-        n--;
-    *ret = (struct bytes){ rest->data, n };
-    *rest = (struct bytes){ rest->data + skip, rest->len - skip };
+    if (ret->len > 0 && ret->data[ret->len - 1] == '\r' &&
+        rest->data > ret->data + ret->len)
+        ret->len--;
     return true;
 }
 

@@ -97,6 +97,23 @@ static int read_text(const char *text, size_t max, struct buf *ret)
     return r;
 }
 
+static void test_lines_one_after_the_other(void **state)
+{
+    static const char *const lines[] = { "a", "", "b\r", "last" };
+    struct bytes rest = bytes_from_str("a\n\nb\r\nlast");
+    struct bytes line = { NULL, 0 };
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        assert_true(bytes_next_line(&rest, &line));
+        assert_true(bytes_eq_str(line, lines[i]));
+    }
+    assert_false(bytes_next_line(&rest, &line));
+    rest = bytes_from_str("a\n");
+    assert_true(bytes_next_line(&rest, &line));
+    assert_false(bytes_next_line(&rest, &line));
+}
+
 static void test_reading_ends_at_the_most(void **state)
 {
     CLEANUP_BUF struct buf b = { 0 };
@@ -119,6 +136,7 @@ int main(void)
         cmocka_unit_test(test_append_keeps_a_nul_behind_the_text),
         cmocka_unit_test(test_reserve_refuses_sizes_that_overflow),
         cmocka_unit_test(test_append_json_escapes),
+        cmocka_unit_test(test_lines_one_after_the_other),
         cmocka_unit_test(test_reading_ends_at_the_most),
         cmocka_unit_test(test_utf8_is_strict),
     };
