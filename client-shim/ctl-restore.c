@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/registry-file.h"
 #include "client-shim/backup-file.h"
 #include "client-shim/ctl-commands.h"
 #include "client-shim/ctl-daemon.h"
@@ -22,10 +23,6 @@
 #define ARCHIVE_MAX (1024LL * 1024 * 1024)
 #define REGISTRY "registry.db"
 #define NEW_NAME ".restore"
-
-/* Of the registry's file (daemon/store-schema.h). */
-#define APPLICATION_ID 0x41434d47U
-#define SCHEMA_MAX 4
 
 struct restoring {
     const struct ctl_context *c;
@@ -83,16 +80,16 @@ static int check_registry(const char *path, struct bytes b)
     uint32_t schema;
 
     if (b.len < 100 || memcmp(b.data, "SQLite format 3", 16) != 0 ||
-        number_at(b, 68) != APPLICATION_ID)
+        number_at(b, 68) != REGISTRY_APPLICATION_ID)
         return ctl_fail(CTL_EXIT_MALFORMED,
                         "%s: what it has is no registry of acme-guardian",
                         path);
     schema = number_at(b, 60);
-    if (schema < 1 || schema > SCHEMA_MAX)
+    if (schema < 1 || schema > REGISTRY_SCHEMA)
         return ctl_fail(CTL_EXIT_CONFIG,
                         "%s: its registry has schema %u, made by a later "
                         "version of acme-guardian; this one knows up to %d",
-                        path, schema, SCHEMA_MAX);
+                        path, schema, REGISTRY_SCHEMA);
     return CTL_EXIT_DONE;
 }
 

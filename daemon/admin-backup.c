@@ -5,6 +5,7 @@
 #include <sodium.h>
 
 #include "acme/b64url.h"
+#include "base/registry-file.h"
 #include "daemon/admin-call.h"
 #include "daemon/params.h"
 
@@ -93,7 +94,7 @@ ADMIN_METHOD(admin_on_backup_begin)
     }
     varlink_reply_json(call, json_pack("{s:s,s:s,s:i,s:I}", "id", g->backup->id,
                                        "instance", store_instance(g->store),
-                                       "schema", STORE_SCHEMA, "size",
+                                       "schema", REGISTRY_SCHEMA, "size",
                                        (json_int_t)g->backup->len));
 }
 

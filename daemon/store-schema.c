@@ -11,6 +11,7 @@
 
 #include <sodium.h>
 
+#include "base/registry-file.h"
 #include "daemon/store-sql.h"
 
 static const char schema_1[] =
@@ -343,7 +344,7 @@ static const char schema_4[] =
 
 static const char *const steps[] = { schema_1, schema_2, schema_3, schema_4 };
 
-_Static_assert(ARRAY_LEN(steps) == STORE_SCHEMA, "a step for each version");
+_Static_assert(ARRAY_LEN(steps) == REGISTRY_SCHEMA, "a step for each version");
 
 static int number_of(sqlite3 *db, const char *sql, int64_t *ret)
 {
@@ -405,14 +406,14 @@ int schema_check(sqlite3 *db, const char *file, unsigned *ret_version,
         *ret_version = 0;
         return 0;
     }
-    if (application != STORE_APPLICATION_ID || version < 1)
+    if (application != REGISTRY_APPLICATION_ID || version < 1)
         return damaged(file, "is no registry of acme-guardian", reterr);
-    if (version > STORE_SCHEMA) {
+    if (version > REGISTRY_SCHEMA) {
         errmsg_set_at(reterr, file, 0,
                       "has schema %lld, made by a later version of "
                       "acme-guardian; this one knows up to %d: nothing was "
                       "changed",
-                      (long long)version, STORE_SCHEMA);
+                      (long long)version, REGISTRY_SCHEMA);
         return STORE_E_NEWER_SCHEMA;
     }
     r = check_pages(db, file, reterr);
@@ -450,11 +451,11 @@ static int take_steps(sqlite3 *db, unsigned from, struct errmsg *reterr)
 
     (void)snprintf(marks, sizeof(marks),
                    "PRAGMA application_id = %d; PRAGMA user_version = %d",
-                   STORE_APPLICATION_ID, STORE_SCHEMA);
+                   REGISTRY_APPLICATION_ID, REGISTRY_SCHEMA);
     r = sql_exec(db, "PRAGMA foreign_keys = OFF");
     if (r == 0)
         r = sql_begin(db, &t);
-    for (unsigned i = from; r == 0 && i < STORE_SCHEMA; i++)
+    for (unsigned i = from; r == 0 && i < REGISTRY_SCHEMA; i++)
         r = sql_exec(db, steps[i]);
     if (r == 0 && from == 0)
         r = create_instance(db);
@@ -482,6 +483,6 @@ int schema_migrate(sqlite3 *db, const char *file, unsigned from,
         errmsg_set_at(reterr, file, 0,
                       "has schema %u and cannot be brought to schema %d (%s): "
                       "nothing was changed",
-                      from, STORE_SCHEMA, why.text);
+                      from, REGISTRY_SCHEMA, why.text);
     return r;
 }

@@ -5,14 +5,11 @@
 
 #include "base/errmsg.h"
 
-/* In the file's header, so that file(1) and we know whose database it is. */
-#define STORE_APPLICATION_ID 0x41434d47 /* "ACMG" */
-
 /**
  * schema_check() - whose database, of which version?
  *
  * Only reads. *ret_version: 0 is a new file, which schema_create() makes ours;
- * one below STORE_SCHEMA is for schema_migrate().
+ * one below REGISTRY_SCHEMA is for schema_migrate().
  *
  * Return: 0; STORE_E_NEWER_SCHEMA; STORE_E_CORRUPT; negative errno.
  */
@@ -22,7 +19,7 @@ int schema_check(sqlite3 *db, const char *file, unsigned *ret_version,
 /* schema_create() - all tables and the instance, in one transaction. */
 int schema_create(sqlite3 *db) MUST_CHECK;
 
-/* schema_migrate() - from version @from to STORE_SCHEMA in one transaction.
+/* schema_migrate() - from version @from to REGISTRY_SCHEMA in one transaction.
  * Anything but 0 comes with *reterr, and nothing has changed. */
 int schema_migrate(sqlite3 *db, const char *file, unsigned from,
                    struct errmsg *reterr) MUST_CHECK;

@@ -18,6 +18,7 @@
 
 #include <sodium.h>
 
+#include "base/registry-file.h"
 #include "daemon/private-dir.h"
 #include "daemon/store-copy.h"
 #include "daemon/store-place.h"
@@ -185,7 +186,7 @@ static int fit_schema(struct store *s, int dir_fd, const char *file,
 {
     int r;
 
-    if (version == STORE_SCHEMA)
+    if (version == REGISTRY_SCHEMA)
         return 0;
     if (version == 0)
         return schema_create(s->db);

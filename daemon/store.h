@@ -13,8 +13,6 @@
 
 struct store;
 
-#define STORE_SCHEMA 4
-
 #define STORE_E_LOCKED 1       /* another daemon holds the state directory */
 #define STORE_E_NEWER_SCHEMA 2 /* made by a later version: not touched */
 #define STORE_E_EXISTS 3
