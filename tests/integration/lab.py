@@ -83,7 +83,7 @@ def thumbprint(jwk):
 CLAIMS = []  # open as long as this process lives, as a name is that is bound
 
 
-def is_claimed(port):
+def claims(port):
     claim = socket.socket(socket.AF_UNIX)
     try:
         claim.bind(f"\0acme-guardian-test-port-{port}")
@@ -110,7 +110,7 @@ def free_port(n=1):
     no connection out can take before a server does: below the kernel's own."""
     while True:
         first = random.randrange(10000, 32768 - n)
-        if all(is_claimed(p) and is_free(p) for p in range(first, first + n)):
+        if all(claims(p) and is_free(p) for p in range(first, first + n)):
             return first
 
 
